@@ -1,0 +1,89 @@
+//! The demo: shop servers and a balancer, each a process of its own, so that stopping one is a crash
+//! and not a pretence.
+//!
+//! One task owns the processes ([`fleet`]). Orders come from the page, by way of a shop and a
+//! listener on loopback ([`control`]), and from the terminal ([`terminal`]). No child outlives this
+//! process: each ends when its standard input does, and the system closes that pipe however this
+//! process ends.
+
+mod child;
+mod control;
+mod fleet;
+mod terminal;
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+
+use crate::commands::new_key;
+use crate::failure::Failure;
+use crate::process;
+use crate::shop::Keep;
+
+use child::Child;
+use fleet::{Fleet, Order};
+
+/// The most shop servers: each has a key of the terminal, 1 to 9.
+pub(crate) const SERVERS_MAX: usize = 9;
+
+/// What to start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// Where browsers connect.
+    pub(crate) listen: SocketAddr,
+    /// How many shops.
+    pub(crate) servers: usize,
+    /// Where the shops keep their sessions.
+    pub(crate) keep: Keep,
+}
+
+/// Starts everything and runs until it is asked to stop. On an error nothing is left running.
+pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
+    // If the port is taken, say so before anything is started.
+    drop(process::listen(plan.listen).await?);
+    let stop = process::stop_asked(false)?;
+    let (control, control_address) = process::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let fleet = Fleet::start(plan.servers, plan.keep, control_address).await?;
+    let mut balancer = start_balancer(plan.listen, &fleet).await?;
+
+    let listen = balancer.address("listen")?;
+    let more = json!({
+        "admin": balancer.address("admin")?, "keep": plan.keep.as_str(),
+        "balancer_pid": balancer.pid(), "servers": fleet.processes(),
+    });
+    process::ready("demo", listen, &more)?;
+    let page = format!("http://{listen}/");
+    let keys = terminal::greet(&page, plan.servers);
+
+    let (orders, inbox) = fleet::channel();
+    let mut owner = tokio::spawn(fleet.run(inbox));
+    let mut serving = tokio::spawn(control::serve(control, orders.clone()));
+    let mut terminal = tokio::spawn(terminal::watch(keys, orders.clone()));
+    let ended = tokio::select! {
+        () = stop => Ok(()),
+        _ = &mut terminal => Ok(()),
+        () = balancer.ended() => Err("the balancer ended by itself; see its log above"),
+        _ = &mut serving => Err("the control listener ended"),
+        _ = &mut owner => Err("the demo's servers can no longer be watched"),
+    };
+    terminal.abort();
+    serving.abort();
+    balancer.stop().await;
+    if !owner.is_finished() && orders.send(Order::End).await.is_ok() {
+        _ = owner.await;
+    }
+    ended.map_err(|text| Failure::Other(text.to_owned()))
+}
+
+/// The balancer in front of the shops. Its key is drawn here and lives as long as the demo.
+async fn start_balancer(listen: SocketAddr, fleet: &Fleet) -> Result<Child, Failure> {
+    let mut arguments: Vec<String> =
+        ["balance", "--exit-with-stdin", "--verdict-header"].map(str::to_owned).into();
+    arguments.push(format!("--listen={listen}"));
+    arguments.push("--admin=127.0.0.1:0".to_owned());
+    // Shops on loopback start in milliseconds, so one that is back is seen at once.
+    arguments.extend(["--check-path=/health", "--check-interval-ms=250"].map(str::to_owned));
+    arguments.push("--stop-timeout-ms=1000".to_owned());
+    arguments.extend(fleet.addresses().map(|(name, address)| format!("--server={name}={address}")));
+    Child::start(&arguments, Some(&new_key()?)).await
+}

@@ -1,0 +1,172 @@
+//! The example application: a small web shop that keeps its visitors' sessions with the abide
+//! library.
+//!
+//! It is what `abide demo` starts several of, and what tests and benchmarks drive. The page asks the
+//! same server for its data, under `/shop`; programs use `/api`. `/demo` hands the page's orders on to
+//! the demo that started this process, if one did.
+
+mod api;
+
+mod page;
+mod relay;
+mod visitor;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use abide::{Key, MemoryStore, Session, SessionLayer};
+use axum::Json;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::get;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+
+use crate::configuration::Fault;
+
+/// Who is signed in.
+const USER: Key<String> = Key::new("user");
+/// The longest name, in characters, that somebody signs in by.
+const USER_CHARACTERS_MAX: usize = 40;
+/// The longest wait that a request may ask for: a minute is more than any test needs.
+const DELAY_MS_MAX: u64 = 60_000;
+/// How long a stop waits for requests under way.
+const STOP_MS_MAX: u64 = 5_000;
+
+/// Where a shop keeps its sessions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Keep {
+    /// In its own memory: they end with the process.
+    Memory,
+}
+
+impl Keep {
+    /// The word that was typed.
+    pub(crate) fn parse(word: &str) -> Result<Self, Fault> {
+        match word {
+            "memory" => Ok(Self::Memory),
+            _ => Err(Fault::new(
+                format!("this build can not keep sessions in `{word}`"),
+                "write memory, the one kind that it knows",
+            )),
+        }
+    }
+
+    /// The word to type.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// One shop server.
+#[derive(Debug)]
+pub(crate) struct Shop {
+    name: String,
+    keep: Keep,
+    store: Arc<MemoryStore>,
+    requests: AtomicU64,
+    demo: Option<SocketAddr>,
+}
+
+/// What a shop says of itself. The demo shows it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Status {
+    /// The server's name.
+    pub(crate) server: String,
+    /// Sessions that it holds.
+    pub(crate) sessions: usize,
+    /// Requests of visitors that it has answered.
+    pub(crate) requests: u64,
+}
+
+impl Shop {
+    /// A shop of this name; `demo` is where the demo that started it takes orders.
+    pub(crate) fn new(name: String, keep: Keep, demo: Option<SocketAddr>) -> Self {
+        let store = match keep {
+            Keep::Memory => Arc::new(MemoryStore::new()),
+        };
+        Self { name, keep, store, requests: AtomicU64::new(0), demo }
+    }
+
+    /// Serves until `stop`, then finishes what is under way.
+    pub(crate) async fn serve(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let router = self.into_router();
+        let (stopping, stopped) = tokio::sync::oneshot::channel();
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+            stop.await;
+            _ = stopping.send(());
+        });
+        let too_long = async {
+            _ = stopped.await;
+            tokio::time::sleep(Duration::from_millis(STOP_MS_MAX)).await;
+        };
+        tokio::select! {
+            ended = serving.into_future() => ended,
+            () = too_long => Ok(()),
+        }
+    }
+
+    fn into_router(self) -> Router {
+        let sessions = SessionLayer::new(Arc::clone(&self.store)).insecure_for_development();
+        let shop = Arc::new(self);
+        Router::new()
+            .merge(api::routes())
+            .merge(visitor::routes())
+            .layer(sessions)
+            .route("/", get(page::show))
+            .layer(from_fn_with_state(Arc::clone(&shop), count))
+            // Below are the routes that are not a visitor's doing.
+            .merge(relay::routes())
+            .route("/health", get(|| async { "ok\n" }))
+            .route("/status", get(status))
+            .with_state(shop)
+    }
+}
+
+async fn count(State(shop): State<Arc<Shop>>, request: Request, next: Next) -> Response {
+    shop.requests.fetch_add(1, Ordering::Relaxed);
+    next.run(request).await
+}
+
+async fn status(State(shop): State<Arc<Shop>>) -> Json<Status> {
+    Json(Status {
+        server: shop.name.clone(),
+        sessions: shop.store.sessions(),
+        requests: shop.requests.load(Ordering::Relaxed),
+    })
+}
+
+/// A name to sign in by, without blanks around it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct UserName(String);
+
+impl TryFrom<String> for UserName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let name = text.trim();
+        if (1..=USER_CHARACTERS_MAX).contains(&name.chars().count()) {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err("a name has 1 to 40 characters")
+        }
+    }
+}
+
+/// Signs somebody in. The session gets a new id by that, so that nobody who knew the old one is signed
+/// in too.
+fn sign_in(session: &Session, user: &UserName) -> Result<(), abide::Error> {
+    session.set(USER, &user.0)?;
+    session.set_subject(user.0.as_str())
+}

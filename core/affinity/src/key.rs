@@ -1,0 +1,157 @@
+//! Keys and key rings: the first key seals, all of them open.
+//!
+//! A new key is rolled out in three steps, so that no balancer ever meets a value that it can not
+//! open: add it as the second key everywhere, make it the first everywhere, and drop the old one
+//! when its values have ended.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::fmt::Write as _;
+
+use aes::Aes256;
+use aes_gcm_siv::aead::AeadInOut as _;
+use aes_gcm_siv::{Aes256GcmSiv, KeyInit as _};
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use zeroize::Zeroizing;
+
+use crate::AffinityError;
+
+/// A random number per value sealed (RFC 8452 section 4). Should one ever repeat, nothing is lost but
+/// that two equal values would look equal; so it can be drawn, and needs no counter.
+pub(crate) const NONCE_BYTES: usize = 12;
+/// What authenticates a sealed value.
+pub(crate) const SEAL_BYTES: usize = 16;
+
+/// A secret key of 256 bits, wiped from memory when dropped; `Debug` shows its id only.
+#[derive(Clone)]
+pub struct Key {
+    secret: Zeroizing<[u8; Self::BYTES]>,
+    /// The secret, expanded once.
+    cipher: Aes256GcmSiv,
+    id: u8,
+}
+
+impl Key {
+    /// The length of the secret in bytes.
+    pub const BYTES: usize = 32;
+
+    /// A key of 32 random bytes.
+    pub fn new(secret: [u8; Self::BYTES]) -> Self {
+        let secret = Zeroizing::new(secret);
+        let cipher = Aes256GcmSiv::from(Aes256::new((&*secret).into()));
+        let mut key = Self { secret, cipher, id: 0 };
+        // A byte of a seal over nothing shows nothing about the key.
+        let [id, ..] = key.seal(&[0; NONCE_BYTES], b"abide key id", &mut []);
+        key.id = id;
+        key
+    }
+
+    /// Reads what [`Key::expose`] prints.
+    ///
+    /// [`AffinityError::KeyForm`] if it is something else, [`AffinityError::KeyDamaged`] if the id
+    /// in it does not belong to the rest. The error never contains the text.
+    pub fn parse(text: &str) -> Result<Self, AffinityError> {
+        let mut parts = text.trim_ascii().split('.');
+        let (Some("k1"), Some(id), Some(secret), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(AffinityError::KeyForm);
+        };
+        let mut bytes = Zeroizing::new([0; Self::BYTES]);
+        let decoded = Base64UrlUnpadded::decode(secret, bytes.as_mut_slice()).map(<[u8]>::len);
+        let is_two_digits = id.len() == 2 && id.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let id = u8::from_str_radix(id, 16).ok().filter(|_| is_two_digits);
+        let (Some(id), Ok(Self::BYTES)) = (id, decoded) else {
+            return Err(AffinityError::KeyForm);
+        };
+        let key = Self::new(*bytes);
+        if key.id == id { Ok(key) } else { Err(AffinityError::KeyDamaged) }
+    }
+
+    /// The key as text: `k1.`, its id as two hexadecimal digits, a dot, and the secret as 43
+    /// characters of base64url. This is the secret itself: print it only where somebody asked for it.
+    pub fn expose(&self) -> Zeroizing<String> {
+        let secret = Zeroizing::new(Base64UrlUnpadded::encode_string(self.secret.as_slice()));
+        let mut text = Zeroizing::new(String::with_capacity(64));
+        // Writing to a String does not fail.
+        let _ = write!(*text, "k1.{:02x}.{}", self.id, *secret);
+        text
+    }
+
+    /// One byte derived from the key, to tell keys apart in a ring, a cookie and a log. It does not
+    /// give the key away; two keys may have the same.
+    pub fn id(&self) -> u8 {
+        self.id
+    }
+
+    /// Encrypts `text` in place and returns what authenticates it together with `bound_to`.
+    #[expect(clippy::expect_used, reason = "fails from 64 GiB on; ours are 20 bytes")]
+    pub(crate) fn seal(
+        &self,
+        nonce: &[u8; NONCE_BYTES],
+        bound_to: &[u8],
+        text: &mut [u8],
+    ) -> [u8; SEAL_BYTES] {
+        self.cipher
+            .encrypt_inout_detached(nonce.into(), bound_to, text.into())
+            .expect("a short text can be sealed")
+            .into()
+    }
+
+    /// Decrypts `text` in place. False, and `text` left as it was, if anything was changed.
+    pub(crate) fn open(
+        &self,
+        nonce: &[u8; NONCE_BYTES],
+        bound_to: &[u8],
+        text: &mut [u8],
+        seal: &[u8; SEAL_BYTES],
+    ) -> bool {
+        self.cipher.decrypt_inout_detached(nonce.into(), bound_to, text.into(), seal.into()).is_ok()
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({:02x}, ..)", self.id)
+    }
+}
+
+/// One to eight keys. The first seals; all of them open.
+#[derive(Clone, Debug)]
+pub struct KeyRing {
+    first: Key,
+    older: Vec<Key>,
+}
+
+impl KeyRing {
+    /// The most keys in a ring. Each may have to be tried on a forged value.
+    pub const KEYS_MAX: usize = 8;
+
+    /// A ring of these keys. [`AffinityError::KeyRing`] for none, too many, or one given twice.
+    pub fn new(keys: Vec<Key>) -> Result<Self, AffinityError> {
+        let is_twice = |(place, key): (usize, &Key)| {
+            keys.iter().take(place).any(|other| other.secret == key.secret)
+        };
+        if keys.len() > Self::KEYS_MAX || keys.iter().enumerate().any(is_twice) {
+            return Err(AffinityError::KeyRing);
+        }
+        let mut keys = keys.into_iter();
+        let first = keys.next().ok_or(AffinityError::KeyRing)?;
+        Ok(Self { first, older: keys.collect() })
+    }
+
+    /// The key that seals.
+    pub fn first(&self) -> &Key {
+        &self.first
+    }
+
+    /// The keys of this id, the sealing one first, each with whether it is the sealing one.
+    pub(crate) fn with_id(&self, id: u8) -> impl Iterator<Item = (bool, &Key)> {
+        let older = self.older.iter().map(|key| (false, key));
+        core::iter::once((true, &self.first)).chain(older).filter(move |(_, key)| key.id == id)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -195,8 +195,8 @@ impl Admin {
             "ready" => Wanted::Ready,
             "maintenance" => Wanted::Maintenance,
             "drain" => match self.drain_until(request.uri().query()) {
-                Ok(until) => Wanted::Draining { until },
-                Err(answer) => return answer,
+                Some(until) => Wanted::Draining { until },
+                None => return text(StatusCode::BAD_REQUEST, "write drain?seconds=600\n"),
             },
             _ => {
                 let orders = "the orders are ready, drain and maintenance\n";
@@ -210,14 +210,11 @@ impl Admin {
         }
     }
 
-    fn drain_until(&self, query: Option<&str>) -> Result<Time, Answer> {
-        let Some(query) = query else { return Ok(Time::MAX) };
-        let seconds: Option<u64> =
-            query.strip_prefix("seconds=").and_then(|seconds| seconds.parse().ok());
-        match seconds {
-            Some(seconds) => Ok(self.fleet.clock.now().after(Duration::from_secs(seconds))),
-            None => Err(text(StatusCode::BAD_REQUEST, "write drain?seconds=600\n")),
-        }
+    /// `None` if the query is something else than `seconds=N`; without one there is no deadline.
+    fn drain_until(&self, query: Option<&str>) -> Option<Time> {
+        let Some(query) = query else { return Some(Time::MAX) };
+        let seconds = query.strip_prefix("seconds=")?.parse().ok()?;
+        Some(self.fleet.clock.now().after(Duration::from_secs(seconds)))
     }
 }
 

@@ -138,8 +138,8 @@ impl Default for Timeouts {
         Self {
             header: Duration::from_secs(10),
             connect: Duration::from_secs(2),
-            response: Duration::from_secs(60),
-            stall: Duration::from_secs(60),
+            response: Duration::from_mins(1),
+            stall: Duration::from_mins(1),
             idle: Duration::from_secs(75),
             tunnel: Duration::from_hours(1),
             shutdown: Duration::from_secs(30),

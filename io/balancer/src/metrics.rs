@@ -190,7 +190,12 @@ pub(crate) fn exposition(
     text.0
 }
 
+/// One count of a worker.
 type Select = fn(&Counters) -> &Count;
+/// One count of a worker, for one server.
+type SelectOfServer = fn(&ServerCounters) -> &Count;
+/// Adds a number up over all workers.
+type Sum<'a> = &'a dyn Fn(&dyn Fn(&Counters) -> u64) -> u64;
 
 const GAUGES: [(&str, &str, Select); 2] = [
     ("abide_balancer_connections_open", "Connections of clients", |w| &w.connections_open),
@@ -215,7 +220,7 @@ const COOKIES: [(&str, Select); 3] = [
     ("expired", |w| &w.cookies_expired),
 ];
 
-fn durations(text: &mut Exposition, sum: &dyn Fn(&dyn Fn(&Counters) -> u64) -> u64) {
+fn durations(text: &mut Exposition, sum: Sum<'_>) {
     let name = "abide_balancer_request_duration_seconds";
     text.head(name, "histogram", "From the end of a request's fields to the end of its answer");
     let mut below = 0;
@@ -251,7 +256,7 @@ fn by_server(
             text.sample(name, &label, value);
         }
     }
-    let columns: [(&str, &str, fn(&ServerCounters) -> &Count); 3] = [
+    let columns: [(&str, &str, SelectOfServer); 3] = [
         ("abide_balancer_connects_total", "Connections opened to a server", |s| &s.connects),
         ("abide_balancer_connect_failures_total", "Connections that a server did not take", |s| {
             &s.connect_failures

@@ -211,6 +211,11 @@ async fn send(
                 Some(place) => place,
                 None => return Err((failure, Reason::None)),
             },
+            // Of a strict pool only its own server could have answered, so a bad gateway is beside the
+            // point: the session is there when the server is.
+            Choice::Nobody if verdict.reason == Reason::Strict => {
+                return Err((StatusCode::SERVICE_UNAVAILABLE, verdict.reason));
+            }
             Choice::Nobody => return Err((failure, verdict.reason)),
         };
         exchange.occupy(place, verdict.reason);
@@ -342,7 +347,7 @@ async fn one_try(
         Some(Err(mut failed)) => {
             let message = failed.take_message();
             let unsent = message.is_some();
-            prepared.body = message.map(Request::into_body).or(prepared.body.take());
+            prepared.body = message.map(Request::into_body).or_else(|| prepared.body.take());
             let side = if client.fault().is_some() { Side::Client } else { Side::Server };
             Err(Failed { error: IoError::Broken(side, failed.into_error()), unsent })
         }

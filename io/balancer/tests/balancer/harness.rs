@@ -221,6 +221,10 @@ impl Origin {
 fn serve(mut stream: TcpStream, recorded: &Mutex<Vec<Request>>, reply: &dyn Fn(&Request) -> Reply) {
     let mut reader = Reader::new(stream.try_clone().unwrap());
     while let Some(head) = reader.head() {
+        // What every server of note does when it is asked.
+        if field(&head, "expect").is_some() {
+            _ = stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
         let content = reader.content(&head, false);
         let request = Request { head, content };
         if !request.head.starts_with("GET /health") {

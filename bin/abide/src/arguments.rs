@@ -187,7 +187,8 @@ pub(crate) struct Explain {
 ///
 /// Put them into a file, one a line, readable by the balancer only, and name it by --keys-file.
 /// To change keys: add the new one as the last line everywhere, then make it the first line
-/// everywhere, and drop the old one when cookies sealed by it are too old to count.
+/// everywhere, and drop the old one when cookies sealed by it are too old to count. A balancer reads
+/// its keys when it starts, so each step ends with a restart.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  (umask 077; abide keygen > /etc/abide/keys)")]
 pub(crate) struct Keygen {
@@ -231,14 +232,15 @@ pub(crate) struct Flags(pub(crate) Vec<Written>);
 impl Args for Flags {
     fn augment_args(command: Command) -> Command {
         KEYS.iter().fold(command, |command, key| {
+            let again = if key.shape == Shape::Many { " Can be given several times." } else { "" };
             let arg = Arg::new(key.name)
                 .long(key.name)
                 .value_name(key.value)
                 .help_heading(key.heading)
                 .hide_short_help(!SHORT_HELP.contains(&key.name))
-                .help(format!("{} [default: {}]", key.meaning, key.default))
+                .help(format!("{}{again} [default: {}]", key.meaning, key.default))
                 .long_help(format!(
-                    "{}\n[default: {}]\n[values: {}]",
+                    "{}{again}\n[default: {}]\n[values: {}]",
                     key.meaning, key.default, key.limit
                 ));
             command.arg(match key.shape {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use abide_time::Time;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -50,6 +51,18 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 pub(crate) fn wall_clock() -> Time {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Time::EPOCH.after(since_epoch)
+}
+
+/// Lets this process have as many files open as the system allows it. Each visitor is one, and the soft
+/// limit that most systems begin with is 1024.
+pub(crate) fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, "the limit of open files could not be raised");
+        }
+    }
 }
 
 /// Prints the ready line: one object on one line of standard output, when the process accepts.

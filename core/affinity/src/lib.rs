@@ -36,12 +36,13 @@
 //!
 //! Invariants:
 //!
-//! * A server is known by its name, never by its address or its place in a list. So adding, removing
-//!   and reordering servers moves only the sessions of those that were removed.
+//! * A server is known by its name, never by its address or its place in a list. So reordering moves
+//!   nobody, and removing a server only its own sessions. Adding one moves nobody who has a sticky
+//!   cookie; of those found by an id or an address it takes its share, and no others move.
 //! * All balancers with the same keys and the same servers decide alike, whatever the order of their
 //!   lists: there is no table to lose or to copy.
-//! * What a client sends never chooses a server by itself: the sticky cookie is sealed, and one that
-//!   does not open counts as absent.
+//! * The sticky cookie is sealed, and one that does not open counts as absent: no client chooses a
+//!   server by it. Ids, routes and addresses are what the client says they are.
 //! * A draining server keeps its sessions until its deadline and gets no new ones.
 //! * Nothing here reads a clock, draws a number, or panics on input.
 

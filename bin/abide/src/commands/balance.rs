@@ -13,6 +13,7 @@ use crate::process;
 pub(crate) fn balance(arguments: &Balance) -> Result<(), Failure> {
     let settings = balance::read(&arguments.source)?;
     process::start_log(settings.log_format);
+    process::raise_open_files();
     if settings.keys_are_new {
         tracing::warn!(
             "no keys were given, so a restart spreads visitors anew; set --keys-file or \

@@ -16,7 +16,8 @@ use abide_cookie::{CookieName, Prefix, SameSite};
 
 use super::file::{self, FILE_BYTES_MAX};
 use super::value::{
-    access_log, address, cookie_name, domain, one_of, pool, server_name, switch, unreadable,
+    access_log, address, cookie_name, domain, one_of, pool, server_address, server_name, switch,
+    unreadable,
 };
 use super::{Fault, Place, Problem, Problems, Reader, Written};
 use crate::arguments;
@@ -224,7 +225,7 @@ fn server(text: &str) -> Result<ServerConfig, Fault> {
             _ => return Err(Fault::new(format!("`{option}` is no option of a server"), FORM)),
         },
     };
-    let address = address(place)?;
+    let address = server_address(place)?;
     if address.port() == 0 {
         return Err(Fault::new(format!("{address} has no port"), "write the port it listens on"));
     }

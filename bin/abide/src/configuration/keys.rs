@@ -138,7 +138,8 @@ pub(crate) const KEYS: &[Key] = &[
         heading: SERVERS,
         value: "NAME=ADDRESS[,weight=N]",
         meaning: "A server behind the balancer. Its name is its identity: the address may change, \
-                  the name should not. The weight is its share of new visitors.",
+                  the name should not. A host name is looked up once, at the start. The weight \
+                  is its share of new visitors.",
         default: "none; at least one is needed",
         limit: "1 to 1000 servers; a name of 1 to 64 letters, digits, `.`, `_`, `-`; a weight of 1 to 100",
         example: "[\"a=127.0.0.1:8081\", \"b=127.0.0.1:8082,weight=2\"]",

@@ -1,7 +1,7 @@
 //! Single values of a configuration, from text.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use abide_affinity::ServerName;
@@ -16,6 +16,26 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, Fault> {
         let remedy = "write an IP address and a port, as in 127.0.0.1:8080 or [::1]:8080";
         Fault::new(format!("`{text}` is not an address"), remedy)
     })
+}
+
+/// Where a server listens: an IP address or a host name, and a port. A name is looked up here and now,
+/// and its first address is the server's for as long as the process runs: the first of IPv4, which is
+/// where most servers listen when `localhost` has both.
+pub(crate) fn server_address(text: &str) -> Result<SocketAddr, Fault> {
+    let remedy = "write an IP address or a host name and a port, as in 10.0.0.1:8080 or app1:8080";
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let (Ok(host), Ok(port)) = (domain(host), port.parse::<u16>()) else {
+        return Err(Fault::new(format!("`{text}` is not an address"), remedy));
+    };
+    let found: Vec<SocketAddr> = (host.as_str(), port)
+        .to_socket_addrs()
+        .map(Iterator::collect)
+        .map_err(|error| Fault::new(format!("`{host}` can not be looked up: {error}"), remedy))?;
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| Fault::new(format!("`{host}` has no address"), remedy))
 }
 
 /// The name of a server.

@@ -169,6 +169,12 @@ fn wrong_values_of_each_kind_say_what_to_write() {
         ("server a", "`a` has no name; write NAME=ADDRESS"),
         ("server a b=127.0.0.1:1", "`a b` can not be a server's name"),
         ("server a=127.0.0.1:0", "127.0.0.1:0 has no port"),
+        ("server a=localhost:8081", ""),
+        ("server a=no-such-host.invalid:80", "`no-such-host.invalid` can not be looked up"),
+        (
+            "server a=two words:80",
+            "`two words:80` is not an address; write an IP address or a host",
+        ),
         ("server a=127.0.0.1:1,backup", "`backup` is no option of a server"),
         ("affinity cookie", "`cookie` is not a source"),
         ("balance luck", "`luck` is no way to balance; write one of round-robin,"),

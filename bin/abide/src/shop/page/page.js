@@ -84,6 +84,11 @@ async function ask(method, path) {
   const [server, reason] = verdict.length > 1 ? verdict : [null, verdict[0]];
   const quiet = path.startsWith("/demo/") && server === answeredBy;
   if (server && !quiet) show_answer(server, reason);
+  if (answer.status === 404 && path === "/demo/state") {
+    inDemo = false;
+    document.querySelectorAll(".demo-only").forEach((part) => { part.hidden = true; });
+    return null;
+  }
   if (!answer.ok) {
     const none = answer.status >= 502 && !server;
     trouble(none ? "No server can answer. Start one of them again: press its number in the terminal of the demo."
@@ -147,7 +152,16 @@ function show_state(state) {
   $("cart-total").hidden = lines.length === 0;
   const cents = GOODS.reduce((sum, good) => sum + good.cents * (state.cart[good.id] || 0), 0);
   $("cart-total").querySelector("b").textContent = money(cents);
+  if (answeredBy === null) show_alone(state.server);
   remember({ user: state.user, cart: state.cart, visits: state.visits, server: state.server });
+}
+
+// Nobody said who answered, so no balancer of ours that says so stands in front: the shop knows itself.
+function show_alone(server) {
+  $("who-badge").textContent = server;
+  $("who-name").textContent = server;
+  $("why-word").textContent = "no verdict";
+  $("why-sentence").textContent = "No balancer told this page why this server answers. Start one with --verdict-header.";
 }
 
 function cart_line(good, number) {
@@ -220,7 +234,11 @@ function show_servers(demo) {
 
 // ---- watching: a poll goes the same way as every request, so it shows a move as soon as it happens
 
+// False once it is known that this page belongs to a shop of its own: then there is nothing to stop.
+let inDemo = true;
+
 async function poll() {
+  if (!inDemo) return;
   const server = answeredBy;
   const demo = await ask("GET", "/demo/state");
   if (demo) show_servers(demo);

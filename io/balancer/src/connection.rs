@@ -112,8 +112,12 @@ where
             return Poll::Ready(End::Done(end));
         }
         activity.wake_by(cx);
-        // A request that waits for its server answers by itself: then the phase has changed by now.
-        if activity.expired() { Poll::Ready(End::Expired(activity.phase())) } else { Poll::Pending }
+        match activity.phase() {
+            // A request that waits for its server answers 504 by itself.
+            Phase::Waiting => Poll::Pending,
+            phase if activity.expired() => Poll::Ready(End::Expired(phase)),
+            _ => Poll::Pending,
+        }
     })
     .await
 }

@@ -6,9 +6,11 @@
 //!                      +-- retry -+  next server, only if nothing can happen twice
 //! ```
 //!
-//! A request is sent again only if it can not have had an effect: no connection was made, or hyper
-//! gave it back unsent, or its method is safe (RFC 9110 section 9.2.1) and it has no content. What may
-//! have been read by a server is never sent to another otherwise.
+//! A request is sent again only if it can not have had an effect. No connection was made: the next
+//! server. It was given back unsent, or is safe (RFC 9110 section 9.2.1) and has no content, and the
+//! connection had been idle: a new connection to the same server. It is safe, has no content, and the
+//! server broke off: the next server, within a budget. What may have been read is otherwise never sent
+//! again.
 
 use crate::activity::Phase;
 use crate::body::{AnswerBody, RequestBody, Upload};
@@ -74,10 +76,7 @@ pub(crate) async fn serve(
         request.uri().clone(),
     );
     if let Err(refusal) = target::to_origin_form(&mut request) {
-        let mut answer = say(exchange, refusal, Reason::None);
-        // Whoever sends this is no browser; what follows it is not worth the risk.
-        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        return Ok(answer);
+        return Ok(say(exchange, refusal, Reason::None));
     }
     worker.retries.borrow_mut().earn();
     let https = fields::is_https(request.headers(), connection.peer);
@@ -161,10 +160,9 @@ fn prepare(exchange: &Exchange, mut request: Request<Incoming>) -> Prepared {
 /// The balancer's own cookie is nobody else's business.
 fn strip_cookie(fields: &mut HeaderMap, sticky: &Sticky) {
     let name = sticky.name().as_str().as_bytes();
-    let ours = |value: &HeaderValue| {
-        !matches!(abide_cookie::without(value.as_bytes(), name), Without::Unchanged)
-    };
-    if !fields.get_all(header::COOKIE).iter().any(ours) {
+    let has_ours =
+        |field: &HeaderValue| abide_cookie::values(field.as_bytes(), name).next().is_some();
+    if !fields.get_all(header::COOKIE).iter().any(has_ours) {
         return;
     }
     let kept: SmallVec<[HeaderValue; 2]> = fields
@@ -229,7 +227,7 @@ async fn send(
         failure = status_of(&error);
         count_failure(exchange, place, &error);
         tried.push(place);
-        if !may_go_on(exchange, prepared, &error) || tried.len() == ATTEMPTS_MAX {
+        if tried.len() == ATTEMPTS_MAX || !may_go_on(exchange, prepared, &error) {
             return Err((failure, verdict.reason));
         }
         worker.counters.retries.add(1);
@@ -461,6 +459,10 @@ fn say(mut exchange: Exchange, status: StatusCode, reason: Reason) -> Response<A
     let mut fields = HeaderMap::new();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status.is_client_error() {
+        // Whoever sends this is no browser; what follows it is not worth the risk.
+        fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         fields.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }

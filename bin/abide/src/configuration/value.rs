@@ -34,7 +34,7 @@ pub(crate) fn server_address(text: &str) -> Result<SocketAddr, Fault> {
         .to_socket_addrs()
         .map(Iterator::collect)
         .map_err(|error| Fault::new(format!("`{host}` can not be looked up: {error}"), remedy))?;
-    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    let first = found.iter().find(|address| address.is_ipv4()).or_else(|| found.first());
     first.copied().ok_or_else(|| Fault::new(format!("`{host}` has no address"), remedy))
 }
 

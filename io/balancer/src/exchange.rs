@@ -133,7 +133,7 @@ impl Drop for Exchange {
         worker.counters.sent_bytes.add(self.sent_bytes);
         if let Some(log) = &worker.log {
             let entry = Entry {
-                client: self.connection.peer.address,
+                client: self.connection.peer.text(),
                 method: self.method.as_str(),
                 path: self.uri.path(),
                 status: self.status,

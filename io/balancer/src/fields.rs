@@ -6,7 +6,7 @@
 
 use crate::config::Network;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use std::fmt::Write as _;
+use std::cell::RefCell;
 use std::net::IpAddr;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -18,19 +18,52 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// `Connection` options looked at. A client that lists more is not served faster by it.
 const CONNECTION_OPTIONS_MAX: usize = 32;
 
-/// The connection over which a request came.
-#[derive(Clone, Copy, Debug)]
+/// The connection over which requests come.
+#[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     /// One of the configured proxies, which is believed about who asked.
     pub(crate) trusted: bool,
+    /// The address as a field has it.
+    text: HeaderValue,
+    /// The last `Host` and the `Forwarded` made of it: a browser asks for one host all the time.
+    forwarded: RefCell<Option<(HeaderValue, HeaderValue)>>,
 }
 
 impl Peer {
     pub(crate) fn new(address: IpAddr, trusted_proxies: &[Network]) -> Self {
         let address = address.to_canonical();
         let trusted = trusted_proxies.iter().any(|network| network.contains(address));
-        Self { address, trusted }
+        let text = HeaderValue::from_str(&address.to_string())
+            .unwrap_or_else(|_impossible| HeaderValue::from_static("unknown"));
+        Self { address, trusted, text, forwarded: RefCell::new(None) }
+    }
+
+    /// The address as text.
+    pub(crate) fn text(&self) -> &str {
+        self.text.to_str().unwrap_or_default()
+    }
+
+    /// This hop in the words of RFC 7239. An IPv6 address stands in brackets and quotes (section 6).
+    fn node(&self) -> String {
+        match self.address {
+            IpAddr::V4(address) => format!("for={address}"),
+            IpAddr::V6(address) => format!("for=\"[{address}]\""),
+        }
+    }
+
+    /// `Forwarded` for a request to this host that came straight from its client.
+    fn forwarded(&self, host: &HeaderValue) -> Option<HeaderValue> {
+        let mut last = self.forwarded.borrow_mut();
+        if let Some((of, value)) = &*last
+            && of == host
+        {
+            return Some(value.clone());
+        }
+        let text = format!("{};host=\"{}\";proto=http", self.node(), host.to_str().ok()?);
+        let value = HeaderValue::from_str(&text).ok()?;
+        *last = Some((host.clone(), value.clone()));
+        Some(value)
     }
 }
 
@@ -102,46 +135,34 @@ pub(crate) fn add_hop_by_hop(fields: &mut HeaderMap, hop: Hop) {
 }
 
 /// Says who asked: appends to what a trusted proxy says, and replaces what anyone else does.
-pub(crate) fn add_forwarded(fields: &mut HeaderMap, peer: Peer) {
-    if !peer.trusted {
-        for name in [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, header::FORWARDED] {
-            if fields.contains_key(&name) {
-                fields.remove(name);
-            }
-        }
-    }
-    let mut text = String::with_capacity(64);
-    let _ = write!(text, "{}", peer.address);
-    append(fields, &X_FORWARDED_FOR, &text);
+pub(crate) fn add_forwarded(fields: &mut HeaderMap, peer: &Peer) {
     let host = fields.get(header::HOST).cloned();
-    if !fields.contains_key(X_FORWARDED_PROTO) {
-        fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    if peer.trusted {
+        append(fields, &X_FORWARDED_FOR, peer.text());
+        append(fields, &header::FORWARDED, &peer.node());
+        fields.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+        if let Some(host) = host {
+            fields.entry(X_FORWARDED_HOST).or_insert(host);
+        }
+        return;
     }
-    if let Some(host) = &host
-        && !fields.contains_key(X_FORWARDED_HOST)
-    {
-        fields.insert(X_FORWARDED_HOST, host.clone());
-    }
-    text.clear();
-    // RFC 7239 section 6: an IPv6 address stands in brackets and quotes.
-    let _ = match peer.address {
-        IpAddr::V4(address) => write!(text, "for={address}"),
-        IpAddr::V6(address) => write!(text, "for=\"[{address}]\""),
+    fields.insert(X_FORWARDED_FOR, peer.text.clone());
+    fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    let forwarded = match &host {
+        Some(host) => peer.forwarded(host),
+        None => HeaderValue::from_str(&format!("{};proto=http", peer.node())).ok(),
     };
-    if let Some(host) = host.as_ref().and_then(|host| host.to_str().ok())
-        && !peer.trusted
-    {
-        let _ = write!(text, ";host=\"{host}\"");
+    for (name, value) in [(X_FORWARDED_HOST, host), (header::FORWARDED, forwarded)] {
+        match value {
+            Some(value) => fields.insert(name, value),
+            None => fields.remove(name),
+        };
     }
-    if !peer.trusted {
-        text.push_str(";proto=http");
-    }
-    append(fields, &header::FORWARDED, &text);
 }
 
 /// The address of whoever asked, looking through trusted proxies: from the right, the first address
 /// that is not one of them.
-pub(crate) fn client_address(fields: &HeaderMap, peer: Peer, trusted: &[Network]) -> IpAddr {
+pub(crate) fn client_address(fields: &HeaderMap, peer: &Peer, trusted: &[Network]) -> IpAddr {
     if !peer.trusted {
         return peer.address;
     }
@@ -159,7 +180,7 @@ pub(crate) fn client_address(fields: &HeaderMap, peer: Peer, trusted: &[Network]
 }
 
 /// Whether the client itself spoke HTTPS, as far as a trusted proxy says.
-pub(crate) fn is_https(fields: &HeaderMap, peer: Peer) -> bool {
+pub(crate) fn is_https(fields: &HeaderMap, peer: &Peer) -> bool {
     peer.trusted
         && fields
             .get(X_FORWARDED_PROTO)
@@ -177,16 +198,11 @@ fn list(fields: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
         .filter(|member| !member.is_empty())
 }
 
+/// Adds a member at the end of a list, over all fields of the name.
 fn append(fields: &mut HeaderMap, name: &HeaderName, member: &str) {
-    let joined = match fields.get(name).and_then(|value| value.to_str().ok()) {
-        None => HeaderValue::from_str(member),
-        Some(_) => {
-            let known: Vec<&str> =
-                fields.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
-            HeaderValue::from_str(&format!("{}, {member}", known.join(", ")))
-        }
-    };
-    if let Ok(value) = joined {
+    let known = fields.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    let all: Vec<&str> = known.chain(std::iter::once(member)).collect();
+    if let Ok(value) = HeaderValue::from_str(&all.join(", ")) {
         fields.insert(name.clone(), value);
     }
 }

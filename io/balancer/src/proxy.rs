@@ -79,7 +79,7 @@ pub(crate) async fn serve(
         return Ok(say(exchange, refusal, Reason::None));
     }
     worker.retries.borrow_mut().earn();
-    let https = fields::is_https(request.headers(), connection.peer);
+    let https = fields::is_https(request.headers(), &connection.peer);
     let verdict = decide(&exchange, &request);
     let mut prepared = prepare(&exchange, request);
     let (answer, verdict) = match send(&mut exchange, &mut prepared, verdict).await {
@@ -123,7 +123,7 @@ fn decide(exchange: &Exchange, request: &Request<Incoming>) -> Verdict {
 
 fn client_address(connection: &Connection, fields: &HeaderMap) -> IpAddr {
     let trusted = &connection.worker.rules.config.trusted_proxies;
-    fields::client_address(fields, connection.peer, trusted)
+    fields::client_address(fields, &connection.peer, trusted)
 }
 
 /// Makes of the client's request the one that servers get.
@@ -141,7 +141,7 @@ fn prepare(exchange: &Exchange, mut request: Request<Incoming>) -> Prepared {
     if let Some(sticky) = rules.sources.sticky() {
         strip_cookie(&mut fields, sticky);
     }
-    fields::add_forwarded(&mut fields, connection.peer);
+    fields::add_forwarded(&mut fields, &connection.peer);
     fields::add_hop_by_hop(&mut fields, hop);
     let is_asked = fields.contains_key(header::EXPECT);
     let body = if incoming.is_end_stream() {

@@ -9,7 +9,8 @@ fn fields(text: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 fn peer(address: &str, trusted: bool) -> Peer {
-    Peer { address: address.parse().unwrap(), trusted }
+    let everyone = ["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()];
+    Peer::new(address.parse().unwrap(), if trusted { &everyone } else { &[] })
 }
 
 #[test]
@@ -60,12 +61,12 @@ fn a_stranger_can_not_say_who_asked() {
         ("x-forwarded-proto", "https"),
         ("forwarded", "for=192.0.2.1"),
     ]);
-    add_forwarded(&mut message, peer("198.51.100.7", false));
+    add_forwarded(&mut message, &peer("198.51.100.7", false));
     assert_eq!(message["x-forwarded-for"], "198.51.100.7");
     assert_eq!(message["x-forwarded-proto"], "http");
     assert_eq!(message["x-forwarded-host"], "shop.example");
     assert_eq!(message["forwarded"], "for=198.51.100.7;host=\"shop.example\";proto=http");
-    assert!(!is_https(&message, peer("198.51.100.7", false)));
+    assert!(!is_https(&message, &peer("198.51.100.7", false)));
 }
 
 #[test]
@@ -77,13 +78,13 @@ fn a_trusted_proxy_is_believed_and_joined() {
         ("x-forwarded-proto", "https"),
         ("forwarded", "for=192.0.2.1;proto=https"),
     ]);
-    let proxy = peer("10.0.0.1", true);
+    let proxy = &peer("10.0.0.1", true);
     add_forwarded(&mut message, proxy);
     assert_eq!(message["x-forwarded-for"], "192.0.2.1, 10.0.0.9, 10.0.0.1");
     assert_eq!(message["x-forwarded-proto"], "https");
     assert_eq!(message["forwarded"], "for=192.0.2.1;proto=https, for=10.0.0.1");
     assert!(is_https(&message, proxy));
-    let v6 = peer("2001:db8::1", false);
+    let v6 = &peer("2001:db8::1", false);
     let mut message = fields(&[]);
     add_forwarded(&mut message, v6);
     assert_eq!(message["forwarded"], "for=\"[2001:db8::1]\";proto=http");
@@ -93,9 +94,9 @@ fn a_trusted_proxy_is_believed_and_joined() {
 fn the_client_is_the_last_one_that_no_trusted_proxy_is() {
     let trusted = ["10.0.0.0/8".parse().unwrap()];
     let message = fields(&[("x-forwarded-for", "203.0.113.5, 192.0.2.1, 10.0.0.9")]);
-    let address = |peer| client_address(&message, peer, &trusted).to_string();
+    let address = |peer: Peer| client_address(&message, &peer, &trusted).to_string();
     assert_eq!(address(peer("10.0.0.1", true)), "192.0.2.1");
     assert_eq!(address(peer("198.51.100.7", false)), "198.51.100.7");
     let garbled = fields(&[("x-forwarded-for", "203.0.113.5, unknown, 10.0.0.9")]);
-    assert_eq!(client_address(&garbled, peer("10.0.0.1", true), &trusted).to_string(), "10.0.0.9");
+    assert_eq!(client_address(&garbled, &peer("10.0.0.1", true), &trusted).to_string(), "10.0.0.9");
 }

@@ -40,6 +40,8 @@ pub enum Fault {
     RequestLineInvalid,
     /// A line above [`crate::LINE_BYTES_MAX`].
     LineTooLong,
+    /// A head above [`crate::HEAD_BYTES_MAX`].
+    HeadTooLong,
     /// A chunk that does not follow RFC 9112 section 7.1 to the letter.
     ChunkInvalid,
     /// A trailer section that is malformed or too long (RFC 9112 section 7.1.2).
@@ -48,7 +50,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault there is, for tables of counters.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::LengthAndCoding,
         Self::LengthRepeated,
         Self::LengthInvalid,
@@ -61,6 +63,7 @@ impl Fault {
         Self::BareCarriageReturn,
         Self::RequestLineInvalid,
         Self::LineTooLong,
+        Self::HeadTooLong,
         Self::ChunkInvalid,
         Self::TrailerInvalid,
     ];
@@ -80,6 +83,7 @@ impl Fault {
             Self::BareCarriageReturn => "bare_carriage_return",
             Self::RequestLineInvalid => "request_line_invalid",
             Self::LineTooLong => "line_too_long",
+            Self::HeadTooLong => "head_too_long",
             Self::ChunkInvalid => "chunk_invalid",
             Self::TrailerInvalid => "trailer_invalid",
         }

@@ -1,12 +1,14 @@
 //! The fields of a request head that decide where its content ends, and those that two readers
 //! could tell apart differently.
 
-use crate::Fault;
+use crate::{Fault, HEAD_BYTES_MAX};
 use memchr::{memchr, memchr2};
 
 /// What has been seen of one request head.
 #[derive(Debug)]
 pub(crate) struct Head {
+    /// Of all lines so far.
+    bytes: usize,
     version: Version,
     hosts: Hosts,
     /// The value of the one `Content-Length`.
@@ -54,11 +56,15 @@ impl Head {
             b"HTTP/1.0" => Version::Http10,
             _ => return Err(Fault::RequestLineInvalid),
         };
-        Ok(Self { version, hosts: Hosts::None, length: None, chunked: false })
+        Ok(Self { bytes: line.len(), version, hosts: Hosts::None, length: None, chunked: false })
     }
 
     /// One field line, without its line end.
     pub(crate) fn field(&mut self, line: &[u8]) -> Result<(), Fault> {
+        self.bytes = self.bytes.saturating_add(line.len());
+        if self.bytes > HEAD_BYTES_MAX {
+            return Err(Fault::HeadTooLong);
+        }
         if memchr(b'\r', line).is_some() {
             return Err(Fault::BareCarriageReturn);
         }

@@ -47,6 +47,10 @@ use memchr::memchr;
 /// send cookies of up to 4 KiB each in one line; servers commonly take 8 KiB.
 pub const LINE_BYTES_MAX: usize = 32 * 1024;
 
+/// The longest request head, in bytes without its line ends. A longer one is [`Fault::HeadTooLong`], so
+/// that a parser never has to hold more. nginx and HAProxy take 8 to 32 KiB.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+
 /// What the next byte belongs to: for time-outs, which differ by phase.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {

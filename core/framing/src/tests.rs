@@ -149,6 +149,18 @@ fn a_line_without_an_end_is_bounded_by_line_bytes_max() {
 }
 
 #[test]
+fn a_head_without_an_end_is_bounded_by_head_bytes_max() {
+    let mut framing = Framing::new();
+    framing.advance(b"GET / HTTP/1.1\r\n").unwrap();
+    let field = format!("X: {}\r\n", "a".repeat(1021));
+    let refused = (0..1000_usize).find_map(|number| {
+        let violation = framing.advance(field.as_bytes()).err()?;
+        Some((number, violation.fault))
+    });
+    assert_eq!(refused, Some((HEAD_BYTES_MAX / 1024 - 1, Fault::HeadTooLong)));
+}
+
+#[test]
 fn a_tunnel_is_not_judged() {
     let mut framing = Framing::new();
     framing.tunnel();

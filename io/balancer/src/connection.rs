@@ -21,9 +21,6 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-/// The longest head that is taken, in bytes; a longer one is answered 431. nginx and HAProxy take
-/// 8 to 32 KiB.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The most fields of a head; more are answered 431.
 const FIELDS_MAX: usize = 100;
 /// How long a refused client is read on, so that the answer reaches it before the reset does.
@@ -71,7 +68,8 @@ pub(crate) async fn serve(
     };
     let io = TokioIo::new(ClientIo::new(stream, Arc::clone(&client)));
     let mut http = Builder::new();
-    http.max_buf_size(HEAD_BYTES_MAX).max_headers(FIELDS_MAX);
+    // The length of a head is bounded by the framing; a smaller buffer here would cut answers up.
+    http.max_headers(FIELDS_MAX);
     let mut serving = http.serve_connection(io, service).with_upgrades();
     let end = drive(&connection, &mut serving).await;
     finish(&connection, serving, end).await;

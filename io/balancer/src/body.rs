@@ -45,6 +45,8 @@ pub(crate) struct Upload {
     sent: AtomicBool,
     /// The server said `100 Continue`.
     wanted: AtomicBool,
+    /// The client broke off, or sent what is no content.
+    broken: AtomicBool,
     /// Nobody needs it any more.
     cancelled: AtomicBool,
     waiting: std::sync::Mutex<Option<Waker>>,
@@ -57,6 +59,11 @@ impl Upload {
 
     pub(crate) fn is_sent(&self) -> bool {
         self.sent.load(Relaxed)
+    }
+
+    /// Whether it is the client's doing that the server did not get all of it.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Relaxed)
     }
 
     pub(crate) fn go_on(&self) {
@@ -131,6 +138,8 @@ impl IncomingRequest {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         if self.incoming.is_end_stream() || matches!(polled, Poll::Ready(None)) {
             self.finish();
+        } else if matches!(polled, Poll::Ready(Some(Err(_)))) {
+            self.upload.broken.store(true, Relaxed);
         } else if polled.is_pending() {
             self.upload.wake_later(cx);
         }

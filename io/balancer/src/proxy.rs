@@ -346,7 +346,7 @@ async fn one_try(
             let message = failed.take_message();
             let unsent = message.is_some();
             prepared.body = message.map(Request::into_body).or_else(|| prepared.body.take());
-            let side = if client.fault().is_some() { Side::Client } else { Side::Server };
+            let side = if exchange.upload.is_broken() { Side::Client } else { Side::Server };
             Err(Failed { error: IoError::Broken(side, failed.into_error()), unsent })
         }
     }

@@ -168,6 +168,29 @@ fn content_that_stops_coming_ends_the_connection() {
 }
 
 #[test]
+fn a_client_that_breaks_off_is_no_failure_of_its_server() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let running = Running::start(config(&[("a", a.address), ("b", b.address)]));
+    for round in 1..=12 {
+        let mut client = running.connect();
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
+        eventually("the upload", || {
+            let connects = |server| {
+                running.metric(&format!("abide_balancer_connects_total{{server=\"{server}\"}}"))
+            };
+            connects("a") + connects("b") == round
+        });
+        drop(client);
+    }
+    eventually("the end of all uploads", || running.metric("abide_balancer_connections_open") == 0);
+    for server in ["a", "b"] {
+        let broken = format!("abide_balancer_broken_total{{server=\"{server}\"}}");
+        let up = format!("abide_balancer_server_state{{server=\"{server}\",state=\"up\"}}");
+        assert_eq!((running.metric(&broken), running.metric(&up)), (0, 1), "{server}");
+    }
+}
+
+#[test]
 fn a_strict_pool_answers_503_rather_than_move_a_session() {
     let origin = Origin::named("b");
     let gone = Origin::start(|_| Reply::Close);

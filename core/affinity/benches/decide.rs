@@ -5,10 +5,11 @@
 use std::hint::black_box;
 
 use abide_affinity::{
-    Admin, Algorithm, Balancer, CookieAction, Key, KeyRing, Lifetime, OnLost, Request, Server,
-    ServerName, Source, Sources, Sticky, Ticket, View, decide,
+    Admin, Algorithm, Balancer, CookieAction, Lifetime, OnLost, Request, Server, ServerName,
+    Source, Sources, Sticky, Ticket, View, decide,
 };
 use abide_cookie::CookieName;
+use abide_keys::{Key, KeyRing};
 use abide_time::Time;
 use divan::{AllocProfiler, Bencher};
 

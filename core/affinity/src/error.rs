@@ -22,13 +22,6 @@ pub enum AffinityError {
     /// More sources than [`Sources::COUNT_MAX`](crate::Sources::COUNT_MAX), the same one twice, or
     /// `sticky` without a sticky cookie.
     Sources,
-    /// A key is not in the form that `abide keygen` prints.
-    KeyForm,
-    /// A key has the right form but was damaged: its check digits do not fit.
-    KeyDamaged,
-    /// A key ring has no key, more than [`KeyRing::KEYS_MAX`](crate::KeyRing::KEYS_MAX), or the same
-    /// one twice.
-    KeyRing,
 }
 
 impl fmt::Display for AffinityError {
@@ -49,11 +42,6 @@ impl fmt::Display for AffinityError {
             Self::Sources => {
                 "there can be at most 8 sources of affinity, each once, and `sticky` needs a sticky cookie"
             }
-            Self::KeyForm => {
-                "a key looks like `k1.` and 2 and 43 more characters; `abide keygen` prints one"
-            }
-            Self::KeyDamaged => "the key was damaged in copying: its check digits do not fit",
-            Self::KeyRing => "a key ring needs 1 to 8 different keys",
         })
     }
 }

@@ -5,11 +5,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use abide_cookie::CookieName;
+use abide_keys::{Key, KeyRing};
 use abide_time::Time;
 
 use crate::{
-    Admin, Health, Key, KeyRing, Lifetime, OnLost, Request, Server, ServerName, Sources, Sticky,
-    Ticket, Verdict, View, Weight, decide,
+    Admin, Health, Lifetime, OnLost, Request, Server, ServerName, Sources, Sticky, Ticket, Verdict,
+    View, Weight, decide,
 };
 
 pub(crate) const NOW: Time = Time::from_secs(1_800_000_000);

@@ -15,10 +15,10 @@
 //!
 //! ```
 //! use abide_affinity::{
-//!     Choice, Key, KeyRing, Lifetime, OnLost, Reason, Request, Server, Source, Sources, Sticky, View,
-//!     decide,
+//!     Choice, Lifetime, OnLost, Reason, Request, Server, Source, Sources, Sticky, View, decide,
 //! };
 //! use abide_cookie::CookieName;
+//! use abide_keys::{Key, KeyRing};
 //! use abide_time::Time;
 //!
 //! let view = View::new(vec![Server::new("a".parse()?), Server::new("b".parse()?)], OnLost::Move)?;
@@ -61,13 +61,11 @@
 extern crate alloc;
 
 pub mod balance;
-mod base64url;
 mod decide;
 mod error;
 #[cfg(test)]
 mod fixture;
 pub mod health;
-pub mod key;
 mod reason;
 pub mod retry;
 mod server;
@@ -78,7 +76,6 @@ mod view;
 pub use balance::{Algorithm, Balancer};
 pub use decide::{Choice, Verdict, decide, next, retry};
 pub use error::AffinityError;
-pub use key::{Key, KeyRing};
 pub use reason::Reason;
 pub use retry::RetryBudget;
 pub use server::{Admin, Health, Server, ServerName, ServerTag, State, Weight};

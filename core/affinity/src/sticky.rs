@@ -21,10 +21,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use abide_cookie::{CookieName, values};
+use abide_keys::{Key, KeyRing, base64url};
 use abide_time::Time;
 
-use crate::base64url;
-use crate::key::{KeyRing, NONCE_BYTES, SEAL_BYTES};
 use crate::{ServerTag, Verdict, View};
 
 /// How long a sticky cookie is good for, enforced by the balancer whatever the browser does.
@@ -61,7 +60,7 @@ impl Sticky {
     /// paths or domains; more than a few is somebody playing.
     pub const CANDIDATES_MAX: usize = 4;
     /// The random bytes that [`Sticky::seal`] needs, from a cryptographic source.
-    pub const NONCE_BYTES: usize = NONCE_BYTES;
+    pub const NONCE_BYTES: usize = Key::NONCE_BYTES;
 
     /// The cookie of this name for this pool.
     pub fn new(pool: &str, name: CookieName, ring: KeyRing, lifetime: Lifetime) -> Self {
@@ -113,9 +112,9 @@ impl Sticky {
         let mut bytes = [0; VALUE_BYTES];
         base64url::decode(value, &mut bytes)?;
         let (id, rest) = bytes.split_first_mut()?;
-        let (nonce, rest) = rest.split_first_chunk_mut::<NONCE_BYTES>()?;
+        let (nonce, rest) = rest.split_first_chunk_mut::<{ Key::NONCE_BYTES }>()?;
         let (text, rest) = rest.split_first_chunk_mut::<TEXT_BYTES>()?;
-        let seal = rest.first_chunk::<SEAL_BYTES>()?;
+        let seal = rest.first_chunk::<{ Key::TAG_BYTES }>()?;
         let (is_first, _) =
             self.ring.with_id(*id).find(|(_, key)| key.open(nonce, &self.bound_to, text, seal))?;
         Some((Ticket::from_bytes(text)?, is_first))
@@ -123,7 +122,7 @@ impl Sticky {
 
     /// The cookie value for a ticket. The nonce comes from a cryptographic source of randomness, anew
     /// each time.
-    pub fn seal(&self, ticket: &Ticket, nonce: [u8; NONCE_BYTES]) -> String {
+    pub fn seal(&self, ticket: &Ticket, nonce: [u8; Key::NONCE_BYTES]) -> String {
         let mut text = ticket.to_bytes();
         let key = self.ring.first();
         let seal = key.seal(&nonce, &self.bound_to, &mut text);
@@ -238,7 +237,7 @@ pub struct Ticket {
 }
 
 const TEXT_BYTES: usize = 8 + 4 + 4 + 4;
-const VALUE_BYTES: usize = 1 + NONCE_BYTES + TEXT_BYTES + SEAL_BYTES;
+const VALUE_BYTES: usize = 1 + Key::NONCE_BYTES + TEXT_BYTES + Key::TAG_BYTES;
 
 impl Ticket {
     fn to_bytes(self) -> [u8; TEXT_BYTES] {

@@ -5,10 +5,11 @@
 use std::time::Duration;
 
 use abide_affinity::{
-    Admin, Algorithm, Balancer, Choice, CookieAction, Health, Key, KeyRing, Lifetime, OnLost,
-    Reason, Request, Server, Source, Sources, Sticky, View, decide,
+    Admin, Algorithm, Balancer, Choice, CookieAction, Health, Lifetime, OnLost, Reason, Request,
+    Server, Source, Sources, Sticky, View, decide,
 };
 use abide_cookie::CookieName;
+use abide_keys::{Key, KeyRing};
 use abide_time::Time;
 use proptest::prelude::*;
 

@@ -71,7 +71,8 @@ fn merge_one_field(bencher: Bencher<'_, '_>) {
     let mut record = session();
     bencher.bench_local(|| {
         reading += 1;
-        record.merge(black_box(&changes).at(Stamp::new(reading, 0)));
+        let delta = black_box(&changes).at(Stamp::new(reading, 0), &record);
+        record.merge(delta.expect("a value can be put anywhere"));
     });
 }
 

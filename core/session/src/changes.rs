@@ -12,9 +12,10 @@ use abide_time::Time;
 use bytes::Bytes;
 
 use crate::error::{Limit, StoreError};
-use crate::limits::MAX_FIELDS;
-use crate::record::{FieldName, Record, Subject, check_value};
+use crate::limits::{MAX_FIELDS, MAX_VALUE_BYTES};
+use crate::record::{FieldName, Record, Subject};
 use crate::stamp::{Stamp, Stamped};
+use crate::write::Write;
 
 /// Changes of one session that are applied together or not at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,12 +37,12 @@ pub struct Changes {
     pub subject: Option<Option<Subject>>,
 }
 
-/// One field's new value, and what it must be based on.
+/// What becomes of one field, and what that must be based on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FieldChange {
-    /// The value, or none to remove the field.
-    pub value: Option<Bytes>,
+    /// What becomes of it.
+    pub write: Write,
     /// What the field must still be for the change to be right.
     pub expected: Expected,
 }
@@ -59,9 +60,12 @@ pub enum Expected {
 }
 
 impl Changes {
-    /// The delta these changes are when made at `stamp`, which must be later than every stamp of
-    /// the record that they are for.
-    pub fn at(&self, stamp: Stamp) -> Record {
+    /// The delta these changes are to `record` when made at `stamp`, which must be later than every
+    /// stamp of that record. For a session that is being made, the record is the default one.
+    ///
+    /// # Errors
+    /// [`StoreError::Incompatible`] if a relative write does not fit what the record holds.
+    pub fn at(&self, stamp: Stamp, record: &Record) -> Result<Record, StoreError> {
         let mut delta = Record::default();
         if self.clear {
             delta.cleared = stamp.before();
@@ -82,9 +86,50 @@ impl Changes {
             delta.subject = Stamped::new(stamp, subject.clone());
         }
         for (name, change) in &self.fields {
-            delta.fields.insert(name.clone(), Stamped::new(stamp, change.value.clone()));
+            let before = if self.clear { None } else { record.get(name.as_str()) };
+            let value = change.write.apply(before);
+            let value = value.map_err(|_fault| StoreError::Incompatible(name.clone()))?;
+            delta.fields.insert(name.clone(), Stamped::new(stamp, value));
         }
-        delta
+        Ok(delta)
+    }
+
+    /// Makes these changes to `record` at `stamp`, which must be later than every stamp of the
+    /// record: the same as merging [`Changes::at`], without making a record for it.
+    ///
+    /// # Errors
+    /// As [`Changes::at`]; the record may then be changed in part and has to be thrown away.
+    pub fn apply(&self, record: &mut Record, stamp: Stamp) -> Result<(), StoreError> {
+        if self.clear {
+            record.cleared = stamp.before();
+            record.fields.clear();
+        }
+        record.created = record.created.min(self.created.unwrap_or(record.created));
+        record.seen = record.seen.max(self.seen.unwrap_or_default());
+        record.hard_deadline = record.hard_deadline.max(self.hard_deadline.unwrap_or_default());
+        if let Some(idle_timeout) = self.idle_timeout {
+            record.idle_timeout = Stamped::new(stamp, idle_timeout);
+        }
+        if let Some(subject) = &self.subject {
+            record.subject = Stamped::new(stamp, subject.clone());
+        }
+        for (name, change) in &self.fields {
+            let value = change.write.apply(record.get(name.as_str()));
+            let value = value.map_err(|_fault| StoreError::Incompatible(name.clone()))?;
+            let field = Stamped::new(stamp, value);
+            match record.fields.get_mut(name.as_str()) {
+                Some(before) => *before = field,
+                None => {
+                    record.fields.insert(name.clone(), field);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what they come to depends on what the session holds when they are made.
+    pub fn is_relative(&self) -> bool {
+        self.fields.values().any(|change| change.write.is_relative())
     }
 
     /// The fields of `record` that are not what these changes expect. If there is one, none of the
@@ -120,19 +165,27 @@ impl Changes {
         if self.fields.len() > MAX_FIELDS {
             return Err(StoreError::TooLarge(Limit::Fields));
         }
-        self.fields.values().try_for_each(|change| check_value(change.value.as_ref()))
+        if self.fields.values().any(|change| change.write.size() > MAX_VALUE_BYTES) {
+            return Err(StoreError::TooLarge(Limit::Value));
+        }
+        Ok(())
     }
 }
 
 impl FieldChange {
     /// Sets the field, or removes it, whatever it is.
-    pub const fn blind(value: Option<Bytes>) -> Self {
-        Self { value, expected: Expected::Anything }
+    pub fn blind(value: Option<Bytes>) -> Self {
+        Self::based_on(Expected::Anything, value)
     }
 
     /// Sets the field, or removes it, if it still is what was read.
-    pub const fn based_on(expected: Expected, value: Option<Bytes>) -> Self {
-        Self { value, expected }
+    pub fn based_on(expected: Expected, value: Option<Bytes>) -> Self {
+        Self { write: Write::of(value), expected }
+    }
+
+    /// Adds to what the field is when the store makes the change.
+    pub const fn relative(write: Write) -> Self {
+        Self { write, expected: Expected::Anything }
     }
 }
 

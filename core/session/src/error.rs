@@ -3,6 +3,9 @@
 use alloc::boxed::Box;
 use core::{error, fmt};
 
+use crate::record::FieldName;
+use crate::seal::Seal;
+
 /// What lies below an error: the driver's own, kept whole.
 pub type Cause = Box<dyn error::Error + Send + Sync>;
 
@@ -24,6 +27,9 @@ pub enum StoreError {
     /// What is stored under this id can not be read. Nothing changed. It stays as it is, for
     /// somebody to look at, until it expires or is ended.
     Corrupt(Cause),
+    /// A counter or a set was to be changed in a field that holds something else. Nothing changed.
+    /// Retrying does not help: set or remove the field first.
+    Incompatible(FieldName),
 }
 
 /// Which limit was met.
@@ -40,6 +46,9 @@ pub enum Limit {
     Record,
     /// A subject is empty or longer than [`crate::MAX_SUBJECT_BYTES`].
     Subject,
+    /// More than the cookies of a sealed session hold: [`crate::Seal::PARTS_MAX`] of them, and
+    /// [`crate::Seal::VALUES_BYTES_MAX`] of values in all.
+    Cookie,
 }
 
 impl fmt::Display for StoreError {
@@ -49,6 +58,10 @@ impl fmt::Display for StoreError {
             Self::Full => f.write_str("the session store is full"),
             Self::TooLarge(limit) => write!(f, "{limit}"),
             Self::Corrupt(cause) => write!(f, "a stored session can not be read: {cause}"),
+            Self::Incompatible(field) => {
+                let field = field.as_str();
+                write!(f, "the session's field {field:?} is not the counter or the set to change")
+            }
         }
     }
 }
@@ -57,7 +70,7 @@ impl error::Error for StoreError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Unavailable(cause) | Self::Corrupt(cause) => Some(&**cause),
-            Self::Full | Self::TooLarge(_) => None,
+            Self::Full | Self::TooLarge(_) | Self::Incompatible(_) => None,
         }
     }
 }
@@ -74,6 +87,10 @@ impl fmt::Display for Limit {
             Self::Record => write!(f, "a session can have {} bytes", limit::MAX_RECORD_BYTES),
             Self::Subject => {
                 write!(f, "a subject must have 1 to {} bytes", limit::MAX_SUBJECT_BYTES)
+            }
+            Self::Cookie => {
+                let (cookies, bytes) = (Seal::PARTS_MAX, Seal::VALUES_BYTES_MAX);
+                write!(f, "a sealed session can have {cookies} cookies and {bytes} bytes of values")
             }
         }
     }

@@ -46,6 +46,16 @@ impl Id {
         Self { slot: Slot::of_number(u64::from(u16::from_be_bytes([high, low]))), secret }
     }
 
+    /// The bytes that [`Id::from_random`] makes this id of.
+    pub(crate) fn to_random(self) -> [u8; RANDOM_BYTES] {
+        let mut random = [0; RANDOM_BYTES];
+        let bytes = self.slot.number().to_be_bytes().into_iter().chain(self.secret);
+        for (to, from) in random.iter_mut().zip(bytes) {
+            *to = from;
+        }
+        random
+    }
+
     /// A new id in the slot of this one: the session moves to another id, and stays where it is.
     pub fn renewed(self, random: [u8; RANDOM_BYTES]) -> Self {
         Self { slot: self.slot, ..Self::from_random(random) }
@@ -98,6 +108,42 @@ impl IdHash {
     pub fn parse(text: &[u8]) -> Option<Self> {
         let (slot, hash) = parse(text)?;
         Some(Self { slot, hash })
+    }
+
+    /// The hash that stands for something that is no id of ours: an id made by other software, or
+    /// the name of a record that belongs to no browser. The purpose keeps the kinds apart; the slot
+    /// follows from the hash.
+    pub fn of_secret(purpose: &str, secret: &[u8]) -> Self {
+        let length = u64::try_from(purpose.len()).unwrap_or(u64::MAX);
+        let digest = Sha256::new()
+            .chain_update(length.to_le_bytes())
+            .chain_update(purpose)
+            .chain_update(secret)
+            .finalize();
+        let mut random = [0; RANDOM_BYTES];
+        for (to, from) in random.iter_mut().zip(digest) {
+            *to = from;
+        }
+        let Id { slot, secret } = Id::from_random(random);
+        Self { slot, hash: secret }
+    }
+
+    /// The bytes of this hash, in whose order hashes are: two of the slot, the high one first, and 20 of
+    /// the hash itself.
+    pub fn to_bytes(self) -> [u8; RANDOM_BYTES] {
+        Id { slot: self.slot, secret: self.hash }.to_random()
+    }
+
+    /// The hash of these bytes. None if there is no such slot.
+    pub fn from_bytes(bytes: [u8; RANDOM_BYTES]) -> Option<Self> {
+        let [high, low, hash @ ..] = bytes;
+        Some(Self { slot: Slot::new(u16::from_be_bytes([high, low]))?, hash })
+    }
+
+    /// Another hash in the slot of this one that follows from it and from the purpose: where a store
+    /// keeps what belongs to a session and is not the session.
+    pub fn beside(self, purpose: &str) -> Self {
+        Self { slot: self.slot, ..Self::of_secret(purpose, &self.hash) }
     }
 
     /// Where the session lives: the same slot as the id's.
@@ -246,6 +292,24 @@ mod tests {
         // printf %s 0f3AAAAAAAAAAAAAAAAAAAAAAAAAAA | sha256sum, the first 20 bytes as base64url.
         let id = Id::parse(b"0f3AAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
         assert_eq!(id.hash().to_string(), "0f3FGaOCKF4og73frspBKKpNQqv7VU");
+    }
+
+    #[test]
+    fn the_same_secret_for_another_purpose_is_another_hash() {
+        let hash = IdHash::of_secret("a", b"bc");
+        assert_eq!(hash, IdHash::of_secret("a", b"bc"));
+        for (purpose, secret) in [("ab", &b"c"[..]), ("", b"abc"), ("a", b"bd"), ("b", b"bc")] {
+            assert_ne!(hash, IdHash::of_secret(purpose, secret));
+        }
+    }
+
+    #[test]
+    fn what_is_kept_beside_a_session_is_in_its_slot() {
+        let hash = Id::from_random([7; RANDOM_BYTES]).hash();
+        let beside = hash.beside("a");
+        assert_eq!(beside.slot(), hash.slot());
+        assert_eq!(beside, hash.beside("a"));
+        assert!(beside != hash && beside != hash.beside("b") && beside.beside("a") != hash);
     }
 
     #[test]

@@ -50,8 +50,11 @@ mod limits;
 mod operations;
 mod plan;
 mod record;
+mod seal;
 mod stamp;
 mod store;
+mod trail;
+mod write;
 
 pub use abide_slots::Slot;
 pub use abide_time::Time;
@@ -63,8 +66,13 @@ pub use limits::{
     MAX_FIELD_NAME_BYTES, MAX_FIELDS, MAX_LISTED, MAX_RECORD_BYTES, MAX_RENEWALS_IN_GRACE,
     MAX_SUBJECT_BYTES, MAX_VALUE_BYTES,
 };
-pub use operations::Operations;
+pub use operations::{Lifetime, Operations};
 pub use plan::{Action, CookieAction, Plan, Presented, plan};
 pub use record::{Field, FieldName, Record, Subject};
+pub use seal::{Opened, Parts, Seal, Sealed};
 pub use stamp::{Clock, MAX_CLOCK_LEAD_MS, Stamp, Stamped};
-pub use store::{Commit, Create, End, Listed, Loaded, OldId, Rename, Standing, Store, StoreFuture};
+pub use store::{
+    Commit, Create, End, Listed, Loaded, OldId, Rename, Scanned, Standing, Store, StoreFuture,
+};
+pub use trail::{Stub, Trail};
+pub use write::Write;

@@ -9,6 +9,9 @@
 //! * An id that finds no session is not adopted: what the request keeps goes under a new id, and if
 //!   it keeps nothing, nothing happens. The stale cookie is left alone: a response that removes it
 //!   could arrive after one that replaced it.
+//! * A request that only wrote, and never looked, commits without looking: the store knows whether
+//!   there is a session to change. If there is none, the session is loaded after all, and this rule
+//!   does not apply again.
 //! * A session is made only if it would hold a field or belong to somebody.
 //! * A live session is renewed if the request asked for it or changed whom it belongs to. A second
 //!   renewal under an old id, in its grace, is the same renewal asked for twice and only commits.
@@ -28,9 +31,10 @@ use abide_time::Time;
 
 use crate::changes::{Changes, FieldChange};
 use crate::expiry::{Policy, touch_due};
-use crate::operations::Operations;
+use crate::operations::{Lifetime, Operations};
 use crate::record::Record;
 use crate::store::{OldId, Standing};
+use crate::write::Write;
 
 /// What is known of the session whose id a request presents.
 #[derive(Clone, Debug)]
@@ -86,7 +90,8 @@ pub enum Action {
     Load,
     /// Make a session of this, under a new id.
     Create(Changes),
-    /// Change the session.
+    /// Change the session. If it has not been loaded and the store says that it is gone, it is to be
+    /// loaded, then planned again.
     Commit(Changes),
     /// Change the session and move it to a new id in the same slot.
     Rename(Changes, OldId),
@@ -116,7 +121,12 @@ pub fn plan(presented: &Presented, operations: &Operations, now: Time, policy: &
             continued(record, *standing, operations, now, policy)
         }
         Presented::Unloaded if operations.is_empty() => NOTHING,
-        Presented::Unloaded => Plan { action: Action::Load, cookie: CookieAction::None },
+        Presented::Unloaded => {
+            let action = operations.changes_of_any().map_or(Action::Load, |changes| {
+                Action::Commit(Changes { seen: Some(now), ..changes })
+            });
+            Plan { action, cookie: CookieAction::None }
+        }
         Presented::Nothing | Presented::Unknown | Presented::Expired | Presented::Ended => {
             made(&Record::default(), operations, now, policy)
         }
@@ -139,19 +149,26 @@ fn end(presented: &Presented) -> Plan {
 fn made(before: &Record, operations: &Operations, now: Time, policy: &Policy) -> Plan {
     let mut changes = operations.changes(&Record::default());
     changes.clear = false;
-    changes.fields.retain(|_, change| change.value.is_some());
+    for name in operations.written() {
+        // What is added to a field is added to what it held before.
+        if let Ok(value) = operations.value(name.as_str(), before.get(name.as_str())) {
+            changes.fields.insert(name.clone(), FieldChange::blind(value));
+        }
+    }
+    changes.fields.retain(|_, change| change.write != Write::Remove);
     for (name, value) in before.iter() {
-        if operations.get(name.as_str()).is_none() {
+        if !operations.writes(name.as_str()) {
             changes.fields.insert(name.clone(), FieldChange::blind(Some(value.clone())));
         }
     }
     if changes.fields.is_empty() && changes.subject.is_none() {
         return NOTHING;
     }
-    let hard_deadline = policy.hard_deadline(now);
+    let lifetime = operations.lifetime.unwrap_or_else(|| policy.lifetime());
+    let hard_deadline = now.after(lifetime.absolute_timeout);
     changes.created = Some(now);
     changes.seen = Some(now);
-    changes.idle_timeout = Some(policy.idle_timeout);
+    changes.idle_timeout = Some(lifetime.idle_timeout);
     changes.hard_deadline = Some(hard_deadline);
     Plan { action: Action::Create(changes), cookie: CookieAction::Set(hard_deadline) }
 }
@@ -169,6 +186,7 @@ fn continued(
     if standing == Standing::Frozen && bound {
         return made(record, operations, now, policy);
     }
+    extend(&mut changes, record, operations.lifetime, now);
     let renewed = match standing {
         Standing::Current => operations.renewed || changes.subject.is_some(),
         Standing::Old => changes.subject.is_some(),
@@ -181,8 +199,8 @@ fn continued(
             (Some(_), Some(_)) => OldId::Ends,
         };
         changes.seen = Some(now);
-        if bound {
-            changes.hard_deadline = Some(policy.hard_deadline(now));
+        if bound && operations.lifetime.is_none() {
+            changes.hard_deadline = Some(now.after(policy.absolute_timeout));
         }
         let until = record.hard_deadline.max(changes.hard_deadline.unwrap_or_default());
         return Plan { action: Action::Rename(changes, old), cookie: CookieAction::Set(until) };
@@ -191,9 +209,21 @@ fn continued(
         || (standing != Standing::Frozen && (operations.touched || touch_due(record, now)))
     {
         changes.seen = Some(now);
-        return Plan { action: Action::Commit(changes), cookie: CookieAction::None };
+        // An old id is not sent: by now the browser has a newer one.
+        let extended = changes.hard_deadline.filter(|_| standing == Standing::Current);
+        let cookie = extended.map_or(CookieAction::None, CookieAction::Set);
+        return Plan { action: Action::Commit(changes), cookie };
     }
     NOTHING
+}
+
+/// Adds what a lifetime of its own changes of a session that is there.
+fn extend(changes: &mut Changes, record: &Record, lifetime: Option<Lifetime>, now: Time) {
+    let Some(lifetime) = lifetime else { return };
+    let idle_timeout = lifetime.idle_timeout;
+    changes.idle_timeout = Some(idle_timeout).filter(|new| *new != record.idle_timeout.value);
+    let hard_deadline = now.after(lifetime.absolute_timeout);
+    changes.hard_deadline = Some(hard_deadline).filter(|new| *new > record.hard_deadline);
 }
 
 #[cfg(test)]

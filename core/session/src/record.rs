@@ -207,7 +207,7 @@ impl fmt::Debug for Record {
 
 /// # Errors
 /// [`StoreError::TooLarge`] if the value has more than [`MAX_VALUE_BYTES`].
-pub(crate) fn check_value(value: Option<&Bytes>) -> Result<(), StoreError> {
+fn check_value(value: Option<&Bytes>) -> Result<(), StoreError> {
     if value.is_some_and(|value| value.len() > MAX_VALUE_BYTES) {
         return Err(StoreError::TooLarge(Limit::Value));
     }

@@ -13,7 +13,7 @@
 //! * **Repeatable.** After [`StoreError::Unavailable`] the caller does not know whether the call
 //!   took effect, and may make it again. The answer of the second call may then differ (a create
 //!   answers [`Create::Taken`], a commit with an expectation a conflict), the state is right either
-//!   way.
+//!   way; but for counters, which may then have counted twice ([`Changes::is_relative`]).
 //! * **Bounded.** A store holds each change to the limits of this crate and answers
 //!   [`StoreError::TooLarge`]; it never cuts.
 //! * **Errors change nothing**, except that `Unavailable` leaves it open.
@@ -28,12 +28,15 @@ use core::fmt;
 use core::pin::Pin;
 
 use abide_time::Time;
+use bytes::Bytes;
 
 use crate::changes::Changes;
 use crate::error::StoreError;
 use crate::id::IdHash;
 use crate::record::{FieldName, Record, Subject};
 use crate::stamp::Stamp;
+#[cfg(doc)]
+use crate::write::Write;
 
 /// What a call to a store gives: a future of its outcome.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -67,7 +70,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// both keep theirs. If one of its expectations is not met, it changes nothing and answers
     /// [`Commit::Conflict`] with every field concerned. It never creates: if the session is
     /// unknown, has expired or has ended, or the id is [`Standing::Frozen`], the answer is
-    /// [`Commit::Gone`].
+    /// [`Commit::Gone`]. Counters and sets ([`Write::Add`], [`Write::Members`]) are added up on what
+    /// the field is at that moment: any number of such commits at once all count, and none is a
+    /// conflict. [`Changes::at`] does the sum.
     ///
     /// Errors: any.
     fn commit(&self, id: IdHash, changes: Changes, now: Time) -> StoreFuture<'_, Commit>;
@@ -76,8 +81,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// It stays ended whatever comes later: the store keeps a mark until the session's hard
     /// deadline, so that a late commit or create under this id finds it. Ending twice is ending
-    /// once. Ending what is not there leaves no mark: otherwise anybody could fill the store with
-    /// marks of invented ids.
+    /// once. A session that has expired by `now` is ended too, for those whose clock is behind; the
+    /// answer is [`End::Gone`]. Ending what is not there leaves no mark: otherwise anybody could fill
+    /// the store with marks of invented ids.
     ///
     /// Errors: `Unavailable`.
     fn end(&self, id: IdHash, now: Time) -> StoreFuture<'_, End>;
@@ -88,6 +94,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The fields keep their stamps. What becomes of the old id is said by [`Rename::old`].
     /// Conflicts are as in a commit; so is [`Commit::Gone`], which is also the answer if the new id
     /// is taken.
+    ///
+    /// A move with [`OldId::Follows`] from an id that is no longer the session's current one changes
+    /// nothing either and answers [`Commit::Conflict`], possibly without a field: of two renewals at
+    /// once only one may give the session a new id, because the browser may obey the two responses
+    /// in either order.
     ///
     /// Errors: any.
     fn rename(&self, id: IdHash, rename: Rename, now: Time) -> StoreFuture<'_, Commit>;
@@ -112,6 +123,21 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         except: Option<IdHash>,
         now: Time,
     ) -> StoreFuture<'a, ()>;
+
+    /// Walks through all live sessions, a page at a time: for a move to another store, and for
+    /// counting. Nothing that serves a request needs it, so a store may do without: the provided
+    /// method says that it can not be walked.
+    ///
+    /// A walk begins without a cursor and goes on with [`Scanned::next`] until there is none. A
+    /// session that is there under its id from the beginning to the end of the walk is shown at least
+    /// once. Others may be shown or not, one may be shown twice, and some of what is shown may be
+    /// gone; a page may be empty.
+    ///
+    /// Errors: `Unavailable`, `Corrupt` for a cursor that this store did not give.
+    fn scan(&self, cursor: Option<Bytes>, now: Time) -> StoreFuture<'_, Option<Scanned>> {
+        let _ = (cursor, now);
+        Box::pin(async { Ok(None) })
+    }
 }
 
 impl<S: Store + ?Sized> Store for Arc<S> {
@@ -146,6 +172,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         now: Time,
     ) -> StoreFuture<'a, ()> {
         (**self).end_all(subject, except, now)
+    }
+
+    fn scan(&self, cursor: Option<Bytes>, now: Time) -> StoreFuture<'_, Option<Scanned>> {
+        (**self).scan(cursor, now)
     }
 }
 
@@ -207,7 +237,7 @@ pub enum Standing {
 pub enum Commit {
     /// All was changed, at this stamp.
     Committed(Stamp),
-    /// These fields were not as expected. Nothing changed. Load again and decide again.
+    /// These fields, or the id, were not as expected. Nothing changed. Load again and decide again.
     Conflict(Vec<FieldName>),
     /// There is no live session that this id may change. Nothing changed, and trying again or under
     /// another id would be wrong.
@@ -272,5 +302,22 @@ impl Listed {
     /// The session under this id.
     pub const fn new(id: IdHash, record: Arc<Record>) -> Self {
         Self { id, record }
+    }
+}
+
+/// A page of a [`Store::scan`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Scanned {
+    /// Ids of live sessions, the current ones.
+    pub ids: Vec<IdHash>,
+    /// Where the walk goes on; none at its end.
+    pub next: Option<Bytes>,
+}
+
+impl Scanned {
+    /// A page of these ids.
+    pub const fn new(ids: Vec<IdHash>, next: Option<Bytes>) -> Self {
+        Self { ids, next }
     }
 }

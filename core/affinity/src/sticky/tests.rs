@@ -8,7 +8,7 @@ use crate::{Keys, decide};
 
 use super::*;
 
-const NONCE: [u8; NONCE_BYTES] = [3; NONCE_BYTES];
+const NONCE: [u8; Sticky::NONCE_BYTES] = [3; Sticky::NONCE_BYTES];
 
 fn value(pool: &str, keys: &[u8], ticket: &Ticket) -> String {
     sticky(pool, keys).seal(ticket, NONCE)
@@ -179,7 +179,7 @@ proptest! {
         server in any::<u64>(),
         visitor in any::<u32>(),
         age_secs in 0_u64..86_400,
-        nonce in any::<[u8; NONCE_BYTES]>(),
+        nonce in any::<[u8; Sticky::NONCE_BYTES]>(),
     ) {
         let created = Time::from_secs(NOW.as_secs().saturating_sub(age_secs));
         let ticket = Ticket {

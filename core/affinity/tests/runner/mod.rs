@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use abide_affinity::{
-    Admin, Algorithm, Balancer, Choice, CookieAction, Health, Key, KeyRing, Keys, Lifetime, OnLost,
-    Presented, Request, Server, ServerName, Source, Sources, Sticky, Verdict, View, Weight, decide,
-    retry,
+    Admin, Algorithm, Balancer, Choice, CookieAction, Health, Keys, Lifetime, OnLost, Presented,
+    Request, Server, ServerName, Source, Sources, Sticky, Verdict, View, Weight, decide, retry,
 };
 use abide_cookie::{CookieName, Without, without};
+use abide_keys::{Key, KeyRing};
 use abide_time::Time;
 
 /// The story once more, with the answers that its commands give now.

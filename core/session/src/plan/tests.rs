@@ -19,13 +19,19 @@ use crate::stamp::{Stamp, Stamped};
 const TABLE: &str = "
                 none  unloaded unknown expired ended  nobodys alices due  old  olddue frozen frozendue
 nothing         .     .        .       .       .      .       .      t    .    t      .      .
-set             C+    L        C+      C+      C+     K       K      K    K    K      K      K
-set-as-it-is    C+    L        C+      C+      C+     .       .      t    .    t      .      .
+set             C+    K        C+      C+      C+     K       K      K    K    K      K      K
+set-as-it-is    C+    K        C+      C+      C+     .       .      t    .    t      .      .
 set-remove      .     L        .       .       .      .       .      t    .    t      .      .
 remove          .     L        .       .       .      K       K      K    K    K      K      K
 remove-other    .     L        .       .       .      .       .      t    .    t      .      .
 update          C+    L        C+      C+      C+     K       K      K    K    K      K      K
 update-to-same  C+    L        C+      C+      C+     .       .      t    .    t      .      .
+count           C+    K        C+      C+      C+     K       K      K    K    K      K      K
+count-nothing   C+    K        C+      C+      C+     .       .      t    .    t      .      .
+join            C+    K        C+      C+      C+     K       K      K    K    K      K      K
+leave           .     L        .       .       .      .       .      t    .    t      .      .
+live-longer     .     L        .       .       .      K+      K+     K+   K    K      K      K
+live-as-it-does .     L        .       .       .      .       .      t    .    t      .      .
 clear           .     L        .       .       .      K       K      K    K    K      K      K
 clear-set       C+    L        C+      C+      C+     K       K      K    K    K      K      K
 set-clear       .     L        .       .       .      K       K      K    K    K      K      K
@@ -67,7 +73,7 @@ fn every_combination_is_decided_as_the_table_says() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
-    assert_eq!(decided, 24 * 12);
+    assert_eq!(decided, 30 * 12);
 }
 
 #[test]
@@ -86,7 +92,9 @@ fn a_new_session_says_when_it_was_made_and_ends() {
 fn a_sign_in_starts_the_absolute_timeout_again_and_a_renewal_does_not() {
     let policy = Policy::default();
     let hard_deadline = record(None, RECENTLY).hard_deadline;
-    for (row, expected) in [("bind-alice", policy.hard_deadline(NOW)), ("renew", hard_deadline)] {
+    for (row, expected) in
+        [("bind-alice", NOW.after(policy.absolute_timeout)), ("renew", hard_deadline)]
+    {
         let presented = presented("nobodys");
         let plan = plan(&presented, &operations(row, presented.record()), NOW, &policy);
         assert_eq!(plan.cookie, CookieAction::Set(expected), "{row}");
@@ -121,6 +129,50 @@ fn an_update_expects_what_it_was_computed_from() {
 }
 
 #[test]
+fn a_lifetime_of_its_own_goes_before_the_policy() {
+    let policy = Policy::default();
+    let own = lifetime(50 * 24 * 3600);
+    let until = NOW.after(own.absolute_timeout);
+    for (row, column) in [("set", "none"), ("bind-alice", "nobodys"), ("nothing", "nobodys")] {
+        let presented = presented(column);
+        let mut operations = operations(row, presented.record());
+        operations.set_lifetime(own);
+        let plan = plan(&presented, &operations, NOW, &policy);
+        let (Action::Create(changes) | Action::Commit(changes) | Action::Rename(changes, _)) =
+            plan.action
+        else {
+            panic!("{row}");
+        };
+        assert_eq!(changes.hard_deadline, Some(until), "{row}");
+        assert_eq!(plan.cookie, CookieAction::Set(until), "{row}");
+        let is_new = column == "none";
+        assert_eq!(changes.idle_timeout, is_new.then_some(own.idle_timeout), "{row}");
+    }
+}
+
+#[test]
+fn a_second_sign_in_counts_on_from_what_the_session_held() {
+    let presented = presented("frozen");
+    let mut operations = operations("bind-alice", presented.record());
+    operations.relate(name("a"), Write::Add(1)).unwrap();
+    let plan = plan(&presented, &operations, NOW, &Policy::default());
+    let Action::Create(changes) = plan.action else { panic!("{plan:?}") };
+    // "1" is 49 in MessagePack.
+    assert_eq!(changes.fields["a"], FieldChange::blind(Some(value("2"))));
+}
+
+#[test]
+fn an_update_after_a_count_is_based_on_what_was_loaded() {
+    let presented = presented("nobodys");
+    let mut operations = operations("count", presented.record());
+    operations.update(name("a"), Some(value("9")), presented.record());
+    let plan = plan(&presented, &operations, NOW, &Policy::default());
+    let Action::Commit(changes) = plan.action else { panic!("{plan:?}") };
+    use crate::changes::Expected;
+    assert_eq!(changes.fields["a"].expected, Expected::Written(WRITTEN));
+}
+
+#[test]
 fn whatever_is_written_counts_as_use() {
     for (row, column) in [("set", "nobodys"), ("renew", "nobodys"), ("nothing", "due")] {
         let presented = presented(column);
@@ -144,6 +196,15 @@ fn name(text: &'static str) -> FieldName {
 
 fn value(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
+}
+
+fn member(is_in: bool) -> Write {
+    Write::Members([(value("x"), is_in)].into())
+}
+
+fn lifetime(absolute_secs: u64) -> Lifetime {
+    let absolute_timeout = Duration::from_secs(absolute_secs);
+    Lifetime { idle_timeout: Duration::from_secs(1000), absolute_timeout }
 }
 
 fn record(subject: Option<&str>, seen_secs: u64) -> Arc<Record> {
@@ -196,6 +257,12 @@ fn operations(row: &str, loaded: Option<&Record>) -> Operations {
         "remove-other" => operations.remove(name("b")),
         "update" => operations.update(name("a"), Some(value("2")), loaded),
         "update-to-same" => operations.update(name("a"), Some(value("1")), loaded),
+        "count" => operations.relate(name("a"), Write::Add(1)).unwrap(),
+        "count-nothing" => operations.relate(name("a"), Write::Add(0)).unwrap(),
+        "join" => operations.relate(name("b"), member(true)).unwrap(),
+        "leave" => operations.relate(name("b"), member(false)).unwrap(),
+        "live-longer" => operations.set_lifetime(lifetime(1001)),
+        "live-as-it-does" => operations.set_lifetime(lifetime(1000)),
         "bind-alice" => bind(&mut operations, "alice"),
         "bind-bob" => bind(&mut operations, "bob"),
         "bind-nobody" => operations.set_subject(None),

@@ -134,10 +134,39 @@ proptest! {
         changes.fields.insert(kept, FieldChange::blind(Some(value.clone())));
         let mut clock = crate::Clock::new(0);
         prop_assert!(clock.observe(session.latest(), Time::from_secs(1)));
-        let after = merged(&[&session, &changes.at(clock.tick(Time::EPOCH))]);
+        let delta = changes.at(clock.tick(Time::EPOCH), &session).unwrap();
+        let after = merged(&[&session, &delta]);
         prop_assert_eq!(after.get("b"), Some(&value));
         prop_assert_eq!(after.get(cleared.as_str()), None);
         prop_assert_eq!(after.iter().count(), 1);
+    }
+}
+
+/// What a request may ask of a session, all parts in any combination.
+fn changes() -> impl Strategy<Value = Changes> {
+    let times = || prop::option::of((1_u64..4).prop_map(Time::from_secs));
+    let idle = prop::option::of((0_u64..7).prop_map(Duration::from_secs));
+    let subjects = prop::option::of(prop::option::of(prop_oneof![Just("alice"), Just("bob")]));
+    let parts = (any::<bool>(), fields(), times(), times(), times(), idle, subjects);
+    parts.prop_map(|(clear, fields, created, seen, hard_deadline, idle_timeout, subject)| {
+        let subject = subject.map(|name| name.map(|name| Subject::new(name).unwrap()));
+        let fields =
+            fields.into_iter().map(|(name, field)| (name, FieldChange::blind(field.value)));
+        let fields = fields.collect();
+        Changes { clear, fields, created, seen, idle_timeout, hard_deadline, subject }
+    })
+}
+
+proptest! {
+    #[test]
+    fn applied_changes_are_what_their_delta_comes_to(session in records(), changes in changes()) {
+        prop_assume!(!session.is_ended());
+        let mut clock = crate::Clock::new(0);
+        prop_assert!(clock.observe(session.latest(), Time::from_secs(1)));
+        let stamp = clock.tick(Time::EPOCH);
+        let mut applied = session.clone();
+        changes.apply(&mut applied, stamp).unwrap();
+        prop_assert_eq!(applied, merged(&[&session, &changes.at(stamp, &session).unwrap()]));
     }
 }
 

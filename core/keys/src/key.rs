@@ -1,6 +1,6 @@
 //! Keys and key rings: the first key seals, all of them open.
 //!
-//! A new key is rolled out in three steps, so that no balancer ever meets a value that it can not
+//! A new key is rolled out in three steps, so that no process ever meets a value that it can not
 //! open: add it as the second key everywhere, make it the first everywhere, and drop the old one
 //! when its values have ended.
 
@@ -15,13 +15,7 @@ use aes_gcm_siv::{Aes256GcmSiv, KeyInit as _};
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use zeroize::Zeroizing;
 
-use crate::AffinityError;
-
-/// A random number per value sealed (RFC 8452 section 4). Should one ever repeat, nothing is lost but
-/// that two equal values would look equal; so it can be drawn, and needs no counter.
-pub(crate) const NONCE_BYTES: usize = 12;
-/// What authenticates a sealed value.
-pub(crate) const SEAL_BYTES: usize = 16;
+use crate::KeyError;
 
 /// A secret key of 256 bits, wiped from memory when dropped; `Debug` shows its id only.
 #[derive(Clone)]
@@ -35,38 +29,43 @@ pub struct Key {
 impl Key {
     /// The length of the secret in bytes.
     pub const BYTES: usize = 32;
+    /// A random number for each value sealed. Should one ever repeat, all that shows is whether the
+    /// two values are equal (RFC 8452 section 4); so it can be drawn, and needs no counter.
+    pub const NONCE_BYTES: usize = 12;
+    /// The length of the tag that authenticates a sealed value.
+    pub const TAG_BYTES: usize = 16;
 
     /// A key of 32 random bytes.
     pub fn new(secret: [u8; Self::BYTES]) -> Self {
         let secret = Zeroizing::new(secret);
         let cipher = Aes256GcmSiv::from(Aes256::new((&*secret).into()));
         let mut key = Self { secret, cipher, id: 0 };
-        // A byte of a seal over nothing shows nothing about the key.
-        let [id, ..] = key.seal(&[0; NONCE_BYTES], b"abide key id", &mut []);
+        // A byte of the tag over nothing shows nothing about the key.
+        let [id, ..] = key.seal(&[0; Self::NONCE_BYTES], b"abide key id", &mut []);
         key.id = id;
         key
     }
 
     /// Reads what [`Key::expose`] prints.
     ///
-    /// [`AffinityError::KeyForm`] if it is something else, [`AffinityError::KeyDamaged`] if the id
+    /// [`KeyError::Form`] if it is something else, [`KeyError::Damaged`] if the id
     /// in it does not belong to the rest. The error never contains the text.
-    pub fn parse(text: &str) -> Result<Self, AffinityError> {
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
         let mut parts = text.trim_ascii().split('.');
         let (Some("k1"), Some(id), Some(secret), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(AffinityError::KeyForm);
+            return Err(KeyError::Form);
         };
         let mut bytes = Zeroizing::new([0; Self::BYTES]);
         let decoded = Base64UrlUnpadded::decode(secret, bytes.as_mut_slice()).map(<[u8]>::len);
         let is_two_digits = id.len() == 2 && id.bytes().all(|digit| digit.is_ascii_hexdigit());
         let id = u8::from_str_radix(id, 16).ok().filter(|_| is_two_digits);
         let (Some(id), Ok(Self::BYTES)) = (id, decoded) else {
-            return Err(AffinityError::KeyForm);
+            return Err(KeyError::Form);
         };
         let key = Self::new(*bytes);
-        if key.id == id { Ok(key) } else { Err(AffinityError::KeyDamaged) }
+        if key.id == id { Ok(key) } else { Err(KeyError::Damaged) }
     }
 
     /// The key as text: `k1.`, its id as two hexadecimal digits, a dot, and the secret as 43
@@ -85,29 +84,37 @@ impl Key {
         self.id
     }
 
-    /// Encrypts `text` in place and returns what authenticates it together with `bound_to`.
-    #[expect(clippy::expect_used, reason = "fails from 64 GiB on; ours are 20 bytes")]
-    pub(crate) fn seal(
+    /// Encrypts `text` in place, with AES-256-GCM-SIV (RFC 8452), and returns the tag that
+    /// authenticates it together with `bound_to`: the purpose of the value and whatever else must
+    /// be the same when it is opened.
+    ///
+    /// The nonce comes from a cryptographic source, anew for each value. A text of 64 GiB or more,
+    /// which RFC 8452 does not allow, is wiped, and the tag opens nothing.
+    pub fn seal(
         &self,
-        nonce: &[u8; NONCE_BYTES],
+        nonce: &[u8; Self::NONCE_BYTES],
         bound_to: &[u8],
         text: &mut [u8],
-    ) -> [u8; SEAL_BYTES] {
-        self.cipher
-            .encrypt_inout_detached(nonce.into(), bound_to, text.into())
-            .expect("a short text can be sealed")
-            .into()
+    ) -> [u8; Self::TAG_BYTES] {
+        let tag = self.cipher.encrypt_inout_detached(nonce.into(), bound_to, (&mut *text).into());
+        tag.map_or_else(
+            |_too_long| {
+                text.fill(0);
+                [0; Self::TAG_BYTES]
+            },
+            Into::into,
+        )
     }
 
     /// Decrypts `text` in place. False, and `text` left as it was, if anything was changed.
-    pub(crate) fn open(
+    pub fn open(
         &self,
-        nonce: &[u8; NONCE_BYTES],
+        nonce: &[u8; Self::NONCE_BYTES],
         bound_to: &[u8],
         text: &mut [u8],
-        seal: &[u8; SEAL_BYTES],
+        tag: &[u8; Self::TAG_BYTES],
     ) -> bool {
-        self.cipher.decrypt_inout_detached(nonce.into(), bound_to, text.into(), seal.into()).is_ok()
+        self.cipher.decrypt_inout_detached(nonce.into(), bound_to, text.into(), tag.into()).is_ok()
     }
 }
 
@@ -128,16 +135,16 @@ impl KeyRing {
     /// The most keys in a ring. Each may have to be tried on a forged value.
     pub const KEYS_MAX: usize = 8;
 
-    /// A ring of these keys. [`AffinityError::KeyRing`] for none, too many, or one given twice.
-    pub fn new(keys: Vec<Key>) -> Result<Self, AffinityError> {
+    /// A ring of these keys. [`KeyError::Ring`] for none, too many, or one given twice.
+    pub fn new(keys: Vec<Key>) -> Result<Self, KeyError> {
         let is_twice = |(place, key): (usize, &Key)| {
             keys.iter().take(place).any(|other| other.secret == key.secret)
         };
         if keys.len() > Self::KEYS_MAX || keys.iter().enumerate().any(is_twice) {
-            return Err(AffinityError::KeyRing);
+            return Err(KeyError::Ring);
         }
         let mut keys = keys.into_iter();
-        let first = keys.next().ok_or(AffinityError::KeyRing)?;
+        let first = keys.next().ok_or(KeyError::Ring)?;
         Ok(Self { first, older: keys.collect() })
     }
 
@@ -147,7 +154,7 @@ impl KeyRing {
     }
 
     /// The keys of this id, the sealing one first, each with whether it is the sealing one.
-    pub(crate) fn with_id(&self, id: u8) -> impl Iterator<Item = (bool, &Key)> {
+    pub fn with_id(&self, id: u8) -> impl Iterator<Item = (bool, &Key)> {
         let older = self.older.iter().map(|key| (false, key));
         core::iter::once((true, &self.first)).chain(older).filter(move |(_, key)| key.id == id)
     }

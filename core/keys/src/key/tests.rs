@@ -1,9 +1,11 @@
 use alloc::format;
 use alloc::vec;
 
-use crate::fixture::key;
-
 use super::*;
+
+fn key(number: u8) -> Key {
+    Key::new([number; Key::BYTES])
+}
 
 #[test]
 fn a_key_reads_what_it_prints() {
@@ -24,16 +26,16 @@ fn the_text_of_a_key_never_changes() {
 fn what_is_no_key_is_refused() {
     let good = key(1).expose();
     let table = [
-        ("", AffinityError::KeyForm),
-        ("k1", AffinityError::KeyForm),
-        ("k1..", AffinityError::KeyForm),
-        (&good.replace("k1", "k2"), AffinityError::KeyForm),
-        (&good.replace("AQE", "A+E"), AffinityError::KeyForm),
-        (&format!("{}A", *good), AffinityError::KeyForm),
-        (&format!("{}.A", *good), AffinityError::KeyForm),
-        (&good.replace("k1.9", "k1.+"), AffinityError::KeyForm),
-        (&good.replace("k1.9", "k1."), AffinityError::KeyForm),
-        (&good.replacen(".AQEB", ".AQEC", 1), AffinityError::KeyDamaged),
+        ("", KeyError::Form),
+        ("k1", KeyError::Form),
+        ("k1..", KeyError::Form),
+        (&good.replace("k1", "k2"), KeyError::Form),
+        (&good.replace("AQE", "A+E"), KeyError::Form),
+        (&format!("{}A", *good), KeyError::Form),
+        (&format!("{}.A", *good), KeyError::Form),
+        (&good.replace("k1.9", "k1.+"), KeyError::Form),
+        (&good.replace("k1.9", "k1."), KeyError::Form),
+        (&good.replacen(".AQEB", ".AQEC", 1), KeyError::Damaged),
     ];
     for (text, expected) in table {
         assert_eq!(Key::parse(text).unwrap_err(), expected, "{text}");
@@ -50,9 +52,9 @@ fn debug_text_hides_the_secret() {
 #[test]
 fn a_ring_has_one_to_eight_different_keys() {
     let ring = |numbers: &[u8]| KeyRing::new(numbers.iter().map(|number| key(*number)).collect());
-    assert_eq!(ring(&[]).unwrap_err(), AffinityError::KeyRing);
-    assert_eq!(ring(&[1, 2, 1]).unwrap_err(), AffinityError::KeyRing);
-    assert_eq!(ring(&[1, 2, 3, 4, 5, 6, 7, 8, 9]).unwrap_err(), AffinityError::KeyRing);
+    assert_eq!(ring(&[]).unwrap_err(), KeyError::Ring);
+    assert_eq!(ring(&[1, 2, 1]).unwrap_err(), KeyError::Ring);
+    assert_eq!(ring(&[1, 2, 3, 4, 5, 6, 7, 8, 9]).unwrap_err(), KeyError::Ring);
     assert_eq!(ring(&[2, 1]).unwrap().first().id(), key(2).id());
     assert!(ring(&[1, 2, 3, 4, 5, 6, 7, 8]).is_ok());
 }
@@ -66,9 +68,9 @@ fn keys_of_the_same_id_are_all_tried() {
         .unwrap();
     let ring = KeyRing::new(vec![key(one), key(other)]).unwrap();
     let mut text = *b"text";
-    let seal = key(other).seal(&[0; NONCE_BYTES], b"", &mut text);
+    let seal = key(other).seal(&[0; Key::NONCE_BYTES], b"", &mut text);
     let opened = ring
         .with_id(key(one).id())
-        .find(|(_, key)| key.open(&[0; NONCE_BYTES], b"", &mut text.clone(), &seal));
+        .find(|(_, key)| key.open(&[0; Key::NONCE_BYTES], b"", &mut text.clone(), &seal));
     assert!(matches!(opened, Some((false, _))));
 }

@@ -1,0 +1,340 @@
+//! One node of a cluster, as a state machine: events in, actions out.
+//!
+//! A [`Node`] is what it knows of the others and of calls ([`around`]), and for each slot a
+//! [`crate::slot::Place`]: it leads, follows or claims. What it does in a place is in [`seat`]. It
+//! reads no clock, draws no number and does nothing itself: the same events at the same moments give
+//! the same actions.
+
+mod around;
+mod calls;
+mod care;
+mod claim;
+mod fill;
+mod follow;
+mod invariants;
+mod lead;
+mod seat;
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use abide_session::Slot;
+use abide_slots::{Member as Ranked, owners};
+
+use crate::limits::{MAX_NODES, PING_EVERY};
+use crate::message::{Action, Event, Letter, Message, Moment};
+use crate::mutant::Mutant;
+use crate::reign::Term;
+use crate::slot::Place;
+use crate::table::Table;
+use crate::view::{Birth, Known, News, NodeId, View};
+use around::Around;
+pub use invariants::Broken;
+use seat::Seat;
+
+/// What a node is told when it starts.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The names of all nodes, the same on each and in the same order; at most [`MAX_NODES`] count.
+    pub roster: Vec<String>,
+    /// Which of them this one is.
+    pub own: NodeId,
+    /// Which process of it: later than all before.
+    pub birth: Birth,
+    /// On how many nodes a session is to be.
+    pub copies: usize,
+    /// How many slots there are, from 0: all of them, but for who simulates many clusters.
+    pub slots: u16,
+    /// By how much two wall clocks may differ.
+    pub skew: core::time::Duration,
+    /// How many bytes of entries it makes; what others made it takes all the same.
+    pub bytes_max: usize,
+    /// A mistake to make.
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<Mutant>,
+}
+
+/// One node of a cluster.
+#[derive(Debug)]
+pub struct Node {
+    pub(crate) places: Vec<Place>,
+    pub(crate) around: Around,
+}
+
+impl Node {
+    /// A node that has just started, and holds nothing.
+    pub fn new(config: Config, now: Moment) -> Self {
+        let slots = config.slots.min(Slot::COUNT);
+        let names = config.roster.iter().take(MAX_NODES);
+        let ranked: Vec<Ranked<'_>> = names.filter_map(|name| Ranked::new(name, 1).ok()).collect();
+        let order = |slot| {
+            let places = owners(slot, &ranked).into_iter();
+            places.filter_map(|place| u16::try_from(place).ok().map(NodeId)).collect()
+        };
+        let ranks = Slot::all().take(usize::from(slots)).map(order).collect();
+        let places = (0..slots).map(|_| Place::default()).collect();
+        Self { places, around: Around::new(config, ranks, now) }
+    }
+
+    /// What becomes of an event.
+    pub fn step(&mut self, now: Moment, event: Event) -> Vec<Action> {
+        self.around.begin(now);
+        match event {
+            Event::Call(number, call) => self.around.open(number, call),
+            Event::Connected(peer) => self.connected(peer),
+            Event::Broken(peer) => self.broken(peer),
+            Event::Refused(peer) => self.refused(peer),
+            Event::Unreachable(peer) => self.around.unreachable(peer),
+            Event::Received(from, letter) => self.received(from, letter),
+            Event::Woken => {}
+        }
+        if self.around.is_round_due() {
+            self.round();
+        }
+        self.settle();
+        self.around.actions.push(Action::Wake(self.around.next_round));
+        core::mem::take(&mut self.around.actions)
+    }
+
+    /// Whether any one node may be stopped, as far as this one knows: every slot that it leads is held
+    /// by all who are to hold it and by more than one, and of every other it knows who leads.
+    pub fn is_safe_to_stop(&mut self) -> bool {
+        let mut is_safe = true;
+        self.seats(|seat| is_safe = is_safe && seat.is_safe());
+        is_safe
+    }
+
+    /// Who this node takes for the leader of the slot, and in which reign.
+    pub fn reign(&self, slot: Slot) -> Option<Term> {
+        self.places.get(usize::from(slot.number()))?.reign
+    }
+
+    /// The highest reign of the slot that this node has seen or promised: it takes nothing of a lower one.
+    pub fn promised(&self, slot: Slot) -> Option<Term> {
+        Some(self.places.get(usize::from(slot.number()))?.promised)
+    }
+
+    /// Whether it would answer a read of this slot without a flag, if it had nothing to wait for.
+    pub fn leads_whole(&mut self, slot: Slot, now: Moment) -> bool {
+        self.around.now = now;
+        self.seat(slot).is_some_and(|seat| seat.is_sure())
+    }
+
+    /// The nodes that hold all that was acknowledged, as far as it knows, if it leads the slot: itself
+    /// included.
+    pub fn in_sync(&self, slot: Slot) -> Option<BTreeSet<NodeId>> {
+        let lead = self.places.get(usize::from(slot.number()))?.leading()?;
+        let kept = lead.pending.iter().filter(|pending| pending.is_kept);
+        let last = kept.map(|pending| pending.number).max().unwrap_or_default();
+        let members = lead.members.iter().filter(|(_, member)| member.kept >= last);
+        let members = members.filter(|(_, member)| !member.is_leaving).map(|(node, _)| *node);
+        Some(members.chain([self.around.own]).collect())
+    }
+
+    /// Whether no change of this slot is on its way to another node.
+    pub fn is_at_rest(&self, slot: Slot) -> bool {
+        let place = self.places.get(usize::from(slot.number()));
+        place.and_then(Place::leading).is_none_or(|lead| lead.pending.is_empty())
+    }
+
+    /// What this node holds.
+    pub const fn table(&self) -> &Table {
+        &self.around.table
+    }
+
+    /// What it knows of processes.
+    pub const fn view(&self) -> &View {
+        &self.around.view
+    }
+
+    pub(crate) fn seat(&mut self, slot: Slot) -> Option<Seat<'_>> {
+        let place = self.places.get_mut(usize::from(slot.number()))?;
+        Some(Seat { slot, place, node: &mut self.around })
+    }
+
+    fn seats(&mut self, mut visit: impl FnMut(&mut Seat<'_>)) {
+        for (slot, place) in Slot::all().zip(&mut self.places) {
+            visit(&mut Seat { slot, place, node: &mut self.around });
+        }
+    }
+
+    fn connected(&mut self, peer: NodeId) {
+        if !self.around.connect(peer) {
+            return;
+        }
+        let mut led = Vec::new();
+        self.seats(|seat| {
+            seat.forget_exchange(peer);
+            if let (Some(_), Some(term)) = (seat.place.leading(), seat.place.reign) {
+                led.push((seat.slot, term));
+            }
+        });
+        let view = self.around.view.iter().collect();
+        self.around.send(peer, Message::Hello(view, led));
+        self.around.ping(peer);
+    }
+
+    fn broken(&mut self, peer: NodeId) {
+        if !self.around.disconnect(peer) {
+            return;
+        }
+        self.seats(|seat| seat.forget_exchange(peer));
+        if self.around.makes(Mutant::TakesSilenceForDeath)
+            && let Some(known) = self.around.view.get(peer)
+        {
+            self.learn([(peer, Known { is_dead: true, ..known })]);
+        }
+        self.around.dial(peer);
+    }
+
+    fn refused(&mut self, peer: NodeId) {
+        let Some(dialed) = self.around.dialed(peer) else { return };
+        match (dialed.known, self.around.view.get(peer)) {
+            (Some(birth), Some(known)) if known.birth == birth => {
+                self.learn([(peer, Known { birth, is_dead: true })]);
+            }
+            (None, None) => self.around.is_absent(peer),
+            _ => {}
+        }
+        self.around.all_restless();
+    }
+
+    fn received(&mut self, from: NodeId, letter: Letter) {
+        let Letter { birth, message } = letter;
+        if !self.around.is_connected(from) {
+            return;
+        }
+        if self.around.view.is_past(from, birth) {
+            // If it lives, it has to know.
+            let view = self.around.view.iter().collect();
+            self.around.send(from, Message::View(view));
+            return;
+        }
+        self.learn([(from, Known { birth, is_dead: false })]);
+        self.around.heard(from);
+        match message {
+            Message::Hello(view, led) => {
+                self.learn(view);
+                self.around.greet(from);
+                for (slot, term) in led {
+                    if let Some(mut seat) = self.seat(slot) {
+                        seat.on_reign(from, term);
+                    }
+                }
+                self.seats(|seat| seat.greet(from));
+            }
+            Message::View(view) => self.learn(view),
+            Message::Ping { number, heard } => self.around.on_ping(from, number, heard),
+            Message::Pong { number, era } => self.around.on_pong(from, number, era),
+            Message::Pass(number, call) => {
+                let slot = call.operation.id().slot();
+                if let Some(mut seat) = self.seat(slot) {
+                    seat.serve_remote(from, birth, number, call);
+                }
+            }
+            Message::Answered(number, answer) => self.around.answered(from, number, answer),
+            Message::Lost(number) => self.around.lost_at(from, number),
+            Message::NotLeader(number, slot, reign) => {
+                if let (Some(mut seat), Some(term)) = (self.seat(slot), reign) {
+                    seat.hear_of(term);
+                }
+                self.around.not_leader(from, number);
+            }
+            Message::OfSlot(slot, term, said) => {
+                if let Some(mut seat) = self.seat(slot) {
+                    seat.received(from, term, said);
+                }
+            }
+        }
+    }
+
+    /// Takes over what somebody knows of processes.
+    fn learn(&mut self, view: impl IntoIterator<Item = (NodeId, Known)>) {
+        let mut has_news = false;
+        for (node, known) in view {
+            if node == self.around.own {
+                let is_about_us = known.birth >= self.around.birth;
+                if is_about_us && (known.is_dead || known.birth > self.around.birth) {
+                    self.begin_again(known.birth);
+                    has_news = true;
+                }
+                continue;
+            }
+            let Some(news) = self.around.view.learn(node, known) else { continue };
+            has_news = true;
+            // In both cases the process that was known before, if there was one, is gone.
+            let is_another_born = news == News::Born(node);
+            self.seats(|seat| seat.on_dead(node, is_another_born));
+            self.around.gone(node, news);
+        }
+        if has_news {
+            self.around.spread_view();
+            self.around.all_restless();
+        }
+    }
+
+    /// Others took this process for dead and went on without it. It keeps what it holds and begins
+    /// again as one that has just started.
+    fn begin_again(&mut self, past: Birth) {
+        #[allow(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method is for one lifetime"
+        )]
+        self.seats(|seat| seat.begin_again());
+        self.around.begin_again(past);
+        // What was said under the birth before does not count.
+        let view: Vec<(NodeId, Known)> = self.around.view.iter().collect();
+        for peer in self.around.peers() {
+            self.around.send(peer, Message::Hello(view.clone(), Vec::new()));
+        }
+    }
+
+    fn round(&mut self) {
+        self.around.next_round = self.around.now.passed.saturating_add(PING_EVERY);
+        for peer in self.around.peers() {
+            self.around.ping_or_dial(peer);
+            if self.around.goes_on_without(peer) {
+                self.seats(|seat| seat.on_silent(peer));
+                self.around.all_restless();
+            }
+        }
+        self.around.time_out();
+        self.around.expire();
+        self.around.all_restless();
+    }
+
+    /// Does what has become possible or due, and what becomes possible by that.
+    fn settle(&mut self) {
+        for _ in 0..SETTLE_ROUNDS {
+            if self.around.restless.is_empty() && self.around.homeless.is_empty() {
+                return;
+            }
+            self.settle_once();
+        }
+    }
+
+    fn settle_once(&mut self) {
+        // Slots with one copy first: filling is bounded.
+        let restless = core::mem::take(&mut self.around.restless);
+        let is_alone = |slot: &Slot| {
+            let place = self.places.get(usize::from(slot.number()));
+            place.and_then(Place::leading).is_some_and(|lead| lead.members.is_empty())
+        };
+        let (alone, others): (Vec<Slot>, Vec<Slot>) = restless.into_iter().partition(is_alone);
+        for slot in alone.into_iter().chain(others) {
+            if let Some(mut seat) = self.seat(slot) {
+                seat.care();
+            }
+        }
+        for number in core::mem::take(&mut self.around.homeless) {
+            self.dispatch(number);
+        }
+    }
+}
+
+/// One thing makes another possible; what is left over is done at the next event.
+const SETTLE_ROUNDS: usize = 4;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,391 @@
+//! What a node knows apart from its slots: the others, the grants between them, the time.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use abide_session::{Clock, Slot};
+
+use super::Config;
+use super::calls::Open;
+use crate::grant::Grants;
+use crate::limits::{EXPIRE_EVERY, HELD_UP, MAX_EXPIRED_PER_LOOK, PING_EVERY, START_WAIT};
+use crate::message::{Action, Letter, Message, Moment, Note, OfSlot};
+use crate::mutant::Mutant;
+use crate::reign::Term;
+use crate::table::Table;
+use crate::view::{Birth, Known, News, NodeId, View};
+
+/// What a node knows apart from its slots.
+#[derive(Debug)]
+pub(crate) struct Around {
+    pub(crate) config: Config,
+    pub(crate) own: NodeId,
+    pub(crate) birth: Birth,
+    /// For each slot all nodes, the first owner first.
+    ranks: Vec<Vec<NodeId>>,
+    pub(crate) now: Moment,
+    started: Duration,
+    /// When this process was last found to have been held up.
+    held_up: Duration,
+    pub(crate) next_round: Duration,
+    next_expiry: Duration,
+    pub(crate) view: View,
+    peers: BTreeMap<NodeId, Peer>,
+    pub(crate) table: Table,
+    pub(crate) clock: Clock,
+    /// The calls of local clients.
+    pub(crate) calls: BTreeMap<u64, Open>,
+    /// Calls that wait for somebody to lead their slot.
+    pub(crate) queued: BTreeMap<Slot, Vec<u64>>,
+    /// Calls to be taken to a leader now.
+    pub(crate) homeless: Vec<u64>,
+    /// Slots in which something may have become possible.
+    pub(crate) restless: BTreeSet<Slot>,
+    /// Slots in which a call waits for something.
+    pub(crate) waiting: BTreeSet<Slot>,
+    /// What is being filled.
+    pub(crate) filling: BTreeSet<(Slot, NodeId)>,
+    pub(crate) actions: Vec<Action>,
+}
+
+/// A connection that is being made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dial {
+    /// The process that was known when it was begun: if it is refused, that one is gone.
+    pub(crate) known: Option<Birth>,
+}
+
+#[derive(Debug, Default)]
+struct Peer {
+    grants: Grants,
+    is_connected: bool,
+    /// Whether its first message has come on this connection.
+    is_greeted: bool,
+    /// Whether a connection is being made, and which process was known then.
+    dialed: Option<Dial>,
+    /// Nobody has ever been heard of it, and nobody listens.
+    is_absent: bool,
+}
+
+impl Around {
+    pub(crate) fn new(config: Config, ranks: Vec<Vec<NodeId>>, now: Moment) -> Self {
+        let (own, birth) = (config.own, config.birth);
+        let mut view = View::default();
+        view.learn(own, Known { birth, is_dead: false });
+        let count = u16::try_from(config.roster.len()).unwrap_or(u16::MAX);
+        let others = (0..count).map(NodeId).filter(|node| *node != own);
+        Self {
+            ranks,
+            now,
+            started: now.passed,
+            held_up: now.passed,
+            next_round: now.passed,
+            next_expiry: now.passed.saturating_add(EXPIRE_EVERY),
+            view,
+            peers: others.map(|node| (node, Peer::default())).collect(),
+            table: Table::new(usize::MAX),
+            clock: Clock::new(own.0),
+            calls: BTreeMap::new(),
+            queued: BTreeMap::new(),
+            homeless: Vec::new(),
+            restless: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            filling: BTreeSet::new(),
+            actions: Vec::new(),
+            own,
+            birth,
+            config,
+        }
+    }
+
+    pub(crate) fn begin(&mut self, now: Moment) {
+        // A process is woken for each round, so it was held up if it comes late.
+        if now.passed > self.next_round.saturating_add(HELD_UP.saturating_sub(PING_EVERY)) {
+            self.held_up = now.passed;
+        }
+        self.now = now;
+    }
+
+    pub(crate) fn is_round_due(&self) -> bool {
+        self.now.passed >= self.next_round
+    }
+
+    /// Whether this mistake is to be made.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn makes(&self, mutant: Mutant) -> bool {
+        self.config.mutant == Some(mutant)
+    }
+
+    /// Whether this mistake is to be made: never.
+    #[cfg(not(feature = "mutants"))]
+    #[allow(clippy::unused_self, reason = "as with the feature")]
+    pub(crate) const fn makes(&self, _: Mutant) -> bool {
+        false
+    }
+
+    pub(crate) fn note(&mut self, note: Note) {
+        self.actions.push(Action::Note(note));
+    }
+
+    pub(crate) fn send(&mut self, to: NodeId, message: Message) {
+        if self.is_connected(to) {
+            self.actions.push(Action::Send(to, Letter { birth: self.birth, message }));
+        }
+    }
+
+    pub(crate) fn say(&mut self, to: NodeId, slot: Slot, term: Term, said: OfSlot) {
+        self.send(to, Message::OfSlot(slot, term, said));
+    }
+
+    pub(crate) fn peers(&self) -> Vec<NodeId> {
+        self.peers.keys().copied().collect()
+    }
+
+    pub(crate) fn all_restless(&mut self) {
+        self.restless.extend(Slot::all().take(self.ranks.len()));
+    }
+
+    // Connections.
+
+    pub(crate) fn is_connected(&self, node: NodeId) -> bool {
+        self.peers.get(&node).is_some_and(|peer| peer.is_connected)
+    }
+
+    pub(crate) fn connect(&mut self, node: NodeId) -> bool {
+        let Some(peer) = self.peers.get_mut(&node) else { return false };
+        (peer.is_connected, peer.is_greeted, peer.is_absent) = (true, false, false);
+        peer.dialed = None;
+        self.pass_again(node);
+        true
+    }
+
+    pub(crate) fn disconnect(&mut self, node: NodeId) -> bool {
+        let Some(peer) = self.peers.get_mut(&node) else { return false };
+        (peer.is_connected, peer.is_greeted) = (false, false);
+        self.pass_again(node);
+        self.all_restless();
+        true
+    }
+
+    pub(crate) fn dial(&mut self, node: NodeId) {
+        let birth = self.view.get(node).map(|known| known.birth);
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        if !peer.is_connected && peer.dialed.is_none() {
+            peer.dialed = Some(Dial { known: birth });
+            self.actions.push(Action::Dial(node));
+        }
+    }
+
+    /// Which process was known when the connection that came to nothing was begun.
+    pub(crate) fn dialed(&mut self, node: NodeId) -> Option<Dial> {
+        self.peers.get_mut(&node)?.dialed.take()
+    }
+
+    pub(crate) fn unreachable(&mut self, node: NodeId) {
+        let _ = self.dialed(node);
+    }
+
+    pub(crate) fn is_absent(&mut self, node: NodeId) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.is_absent = true;
+        }
+    }
+
+    pub(crate) fn greet(&mut self, node: NodeId) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.is_greeted = true;
+        }
+        self.all_restless();
+    }
+
+    pub(crate) fn spread_view(&mut self) {
+        let view: Vec<(NodeId, Known)> = self.view.iter().collect();
+        for peer in self.peers() {
+            self.send(peer, Message::View(view.clone()));
+        }
+    }
+
+    // Grants.
+
+    pub(crate) fn ping(&mut self, node: NodeId) {
+        let passed = self.now.passed;
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        let (number, heard) = peer.grants.ping(passed);
+        self.send(node, Message::Ping { number, heard });
+    }
+
+    pub(crate) fn ping_or_dial(&mut self, node: NodeId) {
+        if self.is_connected(node) {
+            self.ping(node);
+        } else {
+            self.dial(node);
+        }
+    }
+
+    pub(crate) fn on_ping(&mut self, from: NodeId, number: u64, heard: u64) {
+        let passed = self.now.passed;
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        let was_dropped = peer.grants.is_dropped;
+        if peer.grants.on_ping(number, heard, passed) {
+            let era = peer.grants.era;
+            self.send(from, Message::Pong { number, era });
+            if was_dropped {
+                self.all_restless();
+            }
+        }
+    }
+
+    pub(crate) fn on_pong(&mut self, from: NodeId, number: u64, era: u64) {
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        if peer.grants.on_pong(number, era) {
+            // Copies that were in sync with it count no longer.
+            self.all_restless();
+        }
+        let waiting = core::mem::take(&mut self.waiting);
+        self.restless.extend(waiting);
+    }
+
+    /// For a mutant.
+    pub(crate) fn heard(&mut self, from: NodeId) {
+        let passed = self.now.passed;
+        if self.makes(Mutant::TakesAnyMessageForAGrant)
+            && let Some(peer) = self.peers.get_mut(&from)
+        {
+            peer.grants.renew_without_an_answer(passed);
+        }
+    }
+
+    /// Whether this node will not go on without us, having not done so since this era.
+    pub(crate) fn holds_grant(&self, of: NodeId, era: u64) -> bool {
+        self.makes(Mutant::ReadsWithoutGrant) || self.holds_grant_truly(of, era)
+    }
+
+    pub(crate) fn holds_grant_truly(&self, of: NodeId, era: u64) -> bool {
+        let passed = self.now.passed;
+        self.peers.get(&of).is_some_and(|peer| peer.grants.holds(era, passed))
+    }
+
+    pub(crate) fn is_granted(&self, node: NodeId) -> bool {
+        self.peers.get(&node).is_some_and(|peer| peer.grants.is_kept(self.now.passed))
+    }
+
+    pub(crate) fn era_of(&self, node: NodeId) -> Option<u64> {
+        self.peers.get(&node)?.grants.their_era()
+    }
+
+    pub(crate) fn our_era(&self, node: NodeId) -> u64 {
+        self.peers.get(&node).map_or(0, |peer| peer.grants.era)
+    }
+
+    /// Whether this node has just become silent: we go on without it.
+    pub(crate) fn goes_on_without(&mut self, node: NodeId) -> bool {
+        let (passed, held_up) = (self.now.passed, self.held_up);
+        let is_past = self.is_gone(node) || self.view.get(node).is_none();
+        let Some(peer) = self.peers.get_mut(&node) else { return false };
+        if is_past || peer.grants.is_dropped || !peer.grants.is_silent(held_up, passed) {
+            return false;
+        }
+        peer.grants.go_on_without();
+        self.note(Note::Silent(node));
+        self.pass_again(node);
+        true
+    }
+
+    /// The process of this node that was known is gone.
+    pub(crate) fn gone(&mut self, node: NodeId, news: News) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.grants.start_over();
+            peer.is_absent = false;
+        }
+        self.pass_again(node);
+        if news == News::Died(node) {
+            self.note(Note::Dead(node));
+        }
+    }
+
+    pub(crate) fn begin_again(&mut self, past: Birth) {
+        let wall = self.now.wall.as_millis();
+        self.birth = Birth(past.0.saturating_add(1).max(wall));
+        self.view.learn(self.own, Known { birth: self.birth, is_dead: false });
+        for peer in self.peers.values_mut() {
+            peer.grants.start_over();
+        }
+        self.held_up = self.now.passed;
+        self.note(Note::Reborn(self.birth));
+    }
+
+    // What follows from that.
+
+    /// Whether the process of this node is proved to be gone.
+    pub(crate) fn is_gone(&self, node: NodeId) -> bool {
+        let is_absent = self.peers.get(&node).is_some_and(|peer| peer.is_absent);
+        is_absent || self.view.get(node).is_some_and(|known| known.is_dead)
+    }
+
+    pub(crate) fn is_silent(&self, node: NodeId) -> bool {
+        self.peers.get(&node).is_some_and(|peer| peer.grants.is_dropped)
+    }
+
+    /// Whether there is a process that we go on with.
+    pub(crate) fn is_well(&self, node: NodeId) -> bool {
+        let is_known = self.view.get(node).is_some();
+        node == self.own || (is_known && !self.is_gone(node) && !self.is_silent(node))
+    }
+
+    /// Whether it can be talked to as well.
+    pub(crate) fn is_usable(&self, node: NodeId) -> bool {
+        let is_greeted = self.peers.get(&node).is_some_and(|peer| peer.is_greeted);
+        is_greeted && self.is_well(node)
+    }
+
+    /// Whether there is a sign, of life or death, of every node, or was time enough for one.
+    pub(crate) fn has_looked_around(&self) -> bool {
+        self.now.passed >= self.started.saturating_add(START_WAIT)
+            || self.peers.keys().all(|node| self.is_usable(*node) || self.is_gone(*node))
+    }
+
+    /// All nodes, the first owner of the slot first.
+    pub(crate) fn ranks(&self, slot: Slot) -> &[NodeId] {
+        self.ranks.get(usize::from(slot.number())).map_or(&[], Vec::as_slice)
+    }
+
+    /// The nodes that are to hold the slot.
+    pub(crate) fn owners(&self, slot: Slot) -> Vec<NodeId> {
+        let well = self.ranks(slot).iter().copied().filter(|node| self.is_well(*node));
+        well.take(self.config.copies.max(1)).collect()
+    }
+
+    /// How many of those that satisfy this come before us in the order of owners.
+    pub(crate) fn before_us(&self, slot: Slot, may: impl Fn(NodeId) -> bool) -> u32 {
+        let before = self.ranks(slot).iter().take_while(|node| **node != self.own);
+        let count = before.filter(|node| self.is_well(**node) && may(**node)).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// Lets go of what has expired, a little at a time.
+    pub(crate) fn expire(&mut self) {
+        let passed = self.now.passed;
+        if passed < self.next_expiry {
+            return;
+        }
+        self.next_expiry = passed.saturating_add(EXPIRE_EVERY);
+        self.table.drop_expired(self.now.wall, self.config.skew, MAX_EXPIRED_PER_LOOK);
+        self.forget_ends_soon();
+    }
+
+    /// For a mutant.
+    fn forget_ends_soon(&mut self) {
+        if !self.makes(Mutant::ForgetsEndsSoon) {
+            return;
+        }
+        let slots = Slot::all().take(self.ranks.len());
+        let ids: Vec<_> = slots
+            .flat_map(|slot| self.table.entries(slot, None).filter_map(crate::table::Packed::id))
+            .filter(|id| matches!(self.table.get(*id), Some(crate::entry::Entry::Ended { .. })))
+            .collect();
+        for id in ids {
+            self.table.remove(id);
+        }
+    }
+}

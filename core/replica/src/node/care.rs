@@ -1,0 +1,203 @@
+//! What a leader looks after: who is in sync, who should be, and who should lead.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::seat::Seat;
+use crate::limits::HAND_WAIT;
+use crate::message::{Note, OfSlot};
+use crate::reign::Term;
+use crate::slot::{Handing, Lead, Role};
+use crate::view::NodeId;
+
+impl Seat<'_> {
+    pub(crate) fn care(&mut self) {
+        match self.place.role {
+            Role::Follower(_) => self.care_as_follower(),
+            Role::Claiming(_) => self.care_as_claimant(),
+            Role::Leading(_) => self.care_as_leader(),
+        }
+    }
+
+    pub(crate) fn care_as_leader(&mut self) {
+        self.go_on_without();
+        self.acknowledge();
+        self.ask_doubts();
+        self.give_up_fills();
+        self.begin_fills();
+        self.release();
+        self.hand_over();
+        self.serve_waiting();
+        self.resend();
+    }
+
+    /// Takes out of the set who is silent, and who has gone on without us.
+    fn go_on_without(&mut self) {
+        let Some(lead) = self.place.lead() else { return };
+        let node = &self.node;
+        let is_lost = |(member, known): &(&NodeId, &crate::slot::Member)| {
+            let went_on = node.era_of(**member).is_some_and(|era| era > known.era);
+            node.is_silent(**member) || went_on
+        };
+        let lost: Vec<NodeId> =
+            lead.members.iter().filter(is_lost).map(|(member, _)| *member).collect();
+        for member in &lost {
+            lead.members.remove(member);
+            lead.fills.remove(member);
+            lead.doubts.insert(*member);
+        }
+        if !lost.is_empty() {
+            self.say_set();
+        }
+    }
+
+    /// Asks who may hold more.
+    fn ask_doubts(&mut self) {
+        let Some(lead) = self.place.lead() else { return };
+        let doubts: Vec<NodeId> = lead.doubts.iter().copied().collect();
+        for node in doubts {
+            if self.node.is_gone(node) {
+                if let Some(lead) = self.place.lead() {
+                    lead.doubts.remove(&node);
+                }
+            } else if self.node.is_usable(node) {
+                self.ask(node);
+            }
+        }
+    }
+
+    /// Whether all who are to hold the slot do, and we know of no other that may hold more.
+    fn is_whole(&self, lead: &Lead) -> bool {
+        let owners = self.node.owners(self.slot);
+        let holds = |node: &NodeId| {
+            let is_member = |node| lead.members.get(node).is_some_and(|member| !member.is_leaving);
+            *node == self.node.own || is_member(node)
+        };
+        owners.iter().all(holds) && lead.doubts.is_empty()
+    }
+
+    pub(crate) fn is_safe(&self) -> bool {
+        match self.place.leading() {
+            Some(lead) => {
+                let is_alone = lead.members.values().all(|member| member.is_leaving);
+                let is_behind = lead.pending.iter().any(|pending| pending.is_kept);
+                self.is_whole(lead) && lead.fills.is_empty() && !is_alone && !is_behind
+            }
+            None => self.place.reign.is_some_and(|reign| self.node.is_usable(reign.leader)),
+        }
+    }
+
+    /// Whether a read would be answered as the last there is.
+    pub(crate) fn is_sure(&self) -> bool {
+        self.place.leading().is_some_and(|lead| {
+            let mut members = lead.members.iter();
+            let is_granted = members.all(|(node, member)| self.node.holds_grant(*node, member.era));
+            is_granted && lead.doubts.is_empty() && lead.handing.is_none()
+        })
+    }
+
+    /// Whether nobody else need hold the slot: all owners do, and there are as many as there should be.
+    fn is_kept_by_enough(&self) -> bool {
+        let owners = self.node.owners(self.slot).len();
+        let is_enough = owners >= self.node.config.copies.max(1);
+        is_enough && self.place.leading().is_some_and(|lead| self.is_whole(lead))
+    }
+
+    /// Lets go of who is in sync and no owner. It counts until it knows.
+    fn release(&mut self) {
+        let owners = self.node.owners(self.slot);
+        if !self.is_kept_by_enough() {
+            return;
+        }
+        let Some(lead) = self.place.lead() else { return };
+        let mut is_news = false;
+        for (node, member) in &mut lead.members {
+            if !owners.contains(node) && !member.is_leaving {
+                (member.is_leaving, is_news) = (true, true);
+            }
+        }
+        if is_news {
+            self.say_set();
+        }
+    }
+
+    pub(crate) fn on_out(&mut self, from: NodeId, term: Term) {
+        let Some(lead) = self.lead_of(term) else { return };
+        if lead.members.get(&from).is_some_and(|member| member.is_leaving) {
+            lead.members.remove(&from);
+            self.node.note(Note::Released(self.slot, from));
+            self.acknowledge();
+        }
+    }
+
+    /// Hands the slot over to its first owner, when nothing is under way.
+    fn hand_over(&mut self) {
+        let now = self.node.now.passed;
+        let first = self.node.owners(self.slot).first().copied();
+        let own = self.node.own;
+        let is_whole = self.place.leading().is_some_and(|lead| self.is_whole(lead));
+        let members = self.members();
+        let Some(lead) = self.place.lead() else { return };
+        match &mut lead.handing {
+            Some(handing) if handing.since.saturating_add(HAND_WAIT) <= now => lead.handing = None,
+            Some(handing) if !handing.is_said && lead.pending.is_empty() => {
+                handing.is_said = true;
+                let (to, doubts) = (handing.to, lead.doubts.clone());
+                self.node.note(Note::HandedOver(self.slot, to));
+                self.say(to, OfSlot::Hand { members, doubts });
+            }
+            Some(_) => {}
+            None => {
+                let to = first.filter(|first| *first != own && self.node.is_usable(*first));
+                if let Some(to) = to.filter(|_| is_whole && lead.fills.is_empty()) {
+                    lead.handing = Some(Handing { to, since: now, is_said: false });
+                    self.stir();
+                }
+            }
+        }
+    }
+
+    /// Who is in sync, ourselves included.
+    pub(crate) fn members(&self) -> BTreeSet<NodeId> {
+        let others = self.place.leading().into_iter().flat_map(|lead| &lead.members);
+        let mut members: BTreeSet<NodeId> =
+            others.filter(|(_, member)| !member.is_leaving).map(|(node, _)| *node).collect();
+        members.insert(self.node.own);
+        members
+    }
+
+    pub(crate) fn say_set(&mut self) {
+        let Some(lead) = self.place.leading() else { return };
+        let nodes: Vec<NodeId> = lead.members.keys().copied().collect();
+        for node in nodes {
+            self.say_set_to(node);
+        }
+    }
+
+    pub(crate) fn say_set_to(&mut self, node: NodeId) {
+        let members = self.members();
+        let Some(lead) = self.place.leading() else { return };
+        let member = lead.members.get(&node);
+        let (number, theirs) = member.map_or((0, 0), |member| (member.kept, member.era));
+        let (doubts, eras) = (lead.doubts.clone(), (self.node.our_era(node), theirs));
+        self.say(node, OfSlot::Set { members, doubts, eras, number });
+    }
+
+    /// Who is not in sync holds something.
+    pub(crate) fn on_offer(&mut self, from: NodeId, term: Term, digest: u64) {
+        let is_owner = self.node.owners(self.slot).contains(&from);
+        let ours = self.node.table.digest(self.slot);
+        let is_whole = self.is_kept_by_enough();
+        let Some(lead) = self.lead_of(term) else { return };
+        if is_owner || lead.members.contains_key(&from) || lead.fills.contains_key(&from) {
+            return;
+        }
+        if digest == ours || lead.merged.get(&from) == Some(&digest) {
+            if is_whole && lead.pending.is_empty() {
+                self.say(from, OfSlot::Forget(digest));
+            }
+        } else {
+            self.ask(from);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! A node at one of its places: what is common to leading, following and claiming.
+
+use abide_session::Slot;
+
+use super::around::Around;
+use crate::message::{Entries, Message, Note, OfSlot};
+use crate::reign::Term;
+use crate::slot::{Asker, Follower, Lead, Place, Role};
+use crate::view::NodeId;
+
+/// A node at one of its places.
+#[derive(Debug)]
+pub(crate) struct Seat<'a> {
+    pub(crate) slot: Slot,
+    pub(crate) place: &'a mut Place,
+    pub(crate) node: &'a mut Around,
+}
+
+impl Seat<'_> {
+    pub(crate) fn received(&mut self, from: NodeId, term: Term, said: OfSlot) {
+        self.stir();
+        match said {
+            OfSlot::Reign => self.on_reign(from, term),
+            OfSlot::Replicate(number, entries) => self.on_replicate(from, term, number, entries),
+            OfSlot::Set { members, doubts, eras: (era, ours), number } => {
+                let is_in = members.contains(&self.node.own);
+                if is_in && self.node.our_era(from) != ours {
+                    return;
+                }
+                let in_sync = crate::slot::InSync { members, doubts, era: Some(era) };
+                self.on_set(from, term, is_in.then_some(in_sync), number);
+            }
+            OfSlot::Part { part, entries, number } => {
+                self.on_part(from, term, super::follow::Part { place: part, entries, number });
+            }
+            OfSlot::Compare(number, digest) => self.on_compare(from, term, number, digest),
+            OfSlot::Hand { members, doubts } => self.on_hand(from, term, members, doubts),
+            OfSlot::Forget(digest) => self.on_forget(term, digest),
+            OfSlot::Ask(digest, handed) => self.on_ask(from, term, digest, handed),
+            OfSlot::Held { part, entries, is_last, digest, era, others } => {
+                let said = super::claim::Held { part, entries, is_last, digest, era, others };
+                self.on_held(from, term, said);
+            }
+            OfSlot::Refused(reign) => self.on_refused(from, term, reign),
+            OfSlot::Superseded(by) => self.on_superseded(term, by),
+            OfSlot::Kept(number) => self.on_kept(from, term, number),
+            OfSlot::Missed(last) => self.on_missed(from, term, last),
+            OfSlot::Out => self.on_out(from, term),
+            OfSlot::Taken(part) => self.on_taken(from, term, part),
+            OfSlot::Same(number, era) => self.on_same(from, term, number, era),
+            OfSlot::Differs(_) => self.stop_fill(from, term),
+            OfSlot::Offer(digest) => self.on_offer(from, term, digest),
+        }
+    }
+
+    /// Something may be possible or due here now.
+    pub(crate) fn stir(&mut self) {
+        self.node.restless.insert(self.slot);
+    }
+
+    pub(crate) fn say(&mut self, to: NodeId, said: OfSlot) {
+        self.node.say(to, self.slot, self.place.promised, said);
+    }
+
+    /// What we lead, if that is in this reign.
+    pub(crate) fn lead_of(&mut self, term: Term) -> Option<&mut Lead> {
+        if self.place.reign == Some(term) { self.place.lead() } else { None }
+    }
+
+    pub(crate) fn take(&mut self, entries: Entries) {
+        for (id, entry) in entries {
+            if id.slot() == self.slot {
+                // There is room for what others have made: the table's own bound is none.
+                let _ = self.node.table.merge(id, entry);
+            }
+        }
+    }
+
+    /// Who leads, if it can be talked to.
+    pub(crate) fn usable_leader(&self) -> Option<NodeId> {
+        let leader = self.place.reign?.leader;
+        (leader != self.node.own && self.node.is_usable(leader)).then_some(leader)
+    }
+
+    /// Leads and claims no longer.
+    pub(crate) fn step_down(&mut self, reign: Option<Term>) {
+        let role = core::mem::replace(&mut self.place.role, Role::Follower(Follower::default()));
+        self.place.reign = reign;
+        self.place.heir = None;
+        self.place.lost_at = None;
+        self.stir();
+        let Role::Leading(lead) = role else { return };
+        self.place.holders = lead.members.keys().chain(&lead.doubts).copied().collect();
+        self.place.holders.insert(self.node.own);
+        self.node.note(Note::SteppedDown(self.slot));
+        let slot = self.slot;
+        self.node.filling.retain(|(filled, _)| *filled != slot);
+        for waiting in lead.waiting {
+            match waiting.asker {
+                Asker::Local(number) => self.node.homeless.push(number),
+                Asker::Remote(node, _, number) => {
+                    self.node.send(node, Message::NotLeader(number, slot, reign));
+                }
+            }
+        }
+        for (asker, ..) in lead.pending.into_iter().filter_map(|pending| pending.then) {
+            self.node.lost(asker);
+        }
+    }
+
+    /// Takes this for the reign, and promises to take nothing of a lower one.
+    pub(crate) fn adopt(&mut self, term: Term) {
+        self.step_down(Some(term));
+        self.place.promised = term;
+        self.place.holders.insert(term.leader);
+        self.node.dispatch_queued(self.slot);
+    }
+
+    /// Somebody says that it leads.
+    pub(crate) fn on_reign(&mut self, from: NodeId, term: Term) {
+        if term.leader != from {
+            return;
+        }
+        if term < self.place.promised {
+            self.node.say(from, self.slot, term, OfSlot::Superseded(self.place.promised));
+        } else {
+            self.hear_of(term);
+        }
+    }
+
+    /// Somebody says that there is this reign.
+    pub(crate) fn hear_of(&mut self, term: Term) {
+        let is_news = term > self.place.promised
+            || (term == self.place.promised && self.place.reign.is_none());
+        if is_news && term.leader != self.node.own {
+            self.adopt(term);
+        }
+    }
+
+    /// The process of this node is gone. There may be another: what that one holds has to be asked, as
+    /// the process may be the same under another birth.
+    pub(crate) fn on_dead(&mut self, node: NodeId, is_another_born: bool) {
+        self.stir();
+        let promised = self.place.promised;
+        match &mut self.place.role {
+            Role::Follower(follower) => {
+                if self.place.reign.is_some_and(|reign| reign.leader == node) {
+                    // It could not have taken us out of the set before it died.
+                    let in_sync = follower.in_sync.take();
+                    let was_in = |in_sync: &crate::slot::InSync| {
+                        in_sync.era.is_some_and(|era| self.node.holds_grant_truly(node, era))
+                    };
+                    self.place.heir = in_sync.filter(was_in);
+                    self.place.reign = None;
+                    self.place.lost_at = Some(self.node.now.passed);
+                } else if self.place.reign.is_none() && promised.leader == node {
+                    self.place.lost_at = Some(self.node.now.passed);
+                }
+            }
+            Role::Claiming(claim) => {
+                claim.answered.remove(&node);
+                if is_another_born {
+                    if let Some(asked) = claim.waits_for.get_mut(&node) {
+                        *asked = None;
+                    }
+                } else {
+                    claim.waits_for.remove(&node);
+                    claim.doubts.remove(&node);
+                }
+            }
+            Role::Leading(lead) => {
+                lead.members.remove(&node);
+                lead.fills.remove(&node);
+                if !is_another_born {
+                    lead.doubts.remove(&node);
+                }
+                lead.asks.remove(&node);
+                lead.merged.remove(&node);
+            }
+        }
+    }
+
+    /// We go on without this node. If it led, to have been in sync with it means nothing any more, but for
+    /// who is to claim.
+    pub(crate) fn on_silent(&mut self, node: NodeId) {
+        let is_led = self.place.reign.is_some_and(|reign| reign.leader == node);
+        if let Role::Follower(Follower { in_sync: Some(in_sync), .. }) = &mut self.place.role
+            && is_led
+        {
+            in_sync.era = None;
+        }
+        self.forget_exchange(node);
+    }
+
+    /// There is a new connection to this node, or none: what was under way with it has to begin again.
+    pub(crate) fn forget_exchange(&mut self, node: NodeId) {
+        match &mut self.place.role {
+            Role::Follower(_) => {}
+            Role::Claiming(claim) => {
+                if let Some(asked) = claim.waits_for.get_mut(&node) {
+                    *asked = None;
+                }
+            }
+            Role::Leading(lead) => {
+                lead.fills.remove(&node);
+                lead.asks.remove(&node);
+            }
+        }
+    }
+
+    /// This node can be talked to again: who is in sync may not have heard the last.
+    pub(crate) fn greet(&mut self, node: NodeId) {
+        let is_member = |lead: &Lead| lead.members.contains_key(&node);
+        if self.place.leading().is_some_and(is_member) {
+            self.say_set_to(node);
+        }
+    }
+
+    pub(crate) fn begin_again(&mut self) {
+        self.step_down(None);
+        self.place.lost_at = Some(self.node.now.passed);
+    }
+}

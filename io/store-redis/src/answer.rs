@@ -1,0 +1,106 @@
+//! What the scripts answer.
+
+use abide_session::{Changes, Commit, FieldName, Limit, Stamp, StoreError, Stub, Subject};
+use abide_time::Time;
+use redis::Value;
+
+use crate::format::{bytes_of, corrupt, newer, stamp_of, stub_of, subject_of, unexpected};
+use crate::script::reply;
+
+/// An answer: a number that says what came of it, and what belongs to that.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// There is nothing to change.
+    Gone,
+    Done(Vec<Value>),
+    /// The places of fields that are not as expected, from 1.
+    Conflict(Vec<usize>),
+    /// The id was renewed.
+    Stub(Stub),
+    TooLarge(Limit),
+    /// The place of a field that can not be counted.
+    Incompatible(usize),
+    /// It is bound to somebody else.
+    Unbound,
+}
+
+impl Answer {
+    pub(crate) fn of(replies: Vec<Value>) -> Result<Self, StoreError> {
+        let Some(Value::Array(values)) = replies.into_iter().next() else {
+            return Err(unexpected());
+        };
+        let mut rest = values.into_iter();
+        let Some(Value::Int(kind)) = rest.next() else { return Err(unexpected()) };
+        Ok(match kind {
+            reply::GONE => Self::Gone,
+            reply::DONE => Self::Done(rest.collect()),
+            reply::CONFLICT => Self::Conflict(rest.as_slice().iter().filter_map(place).collect()),
+            reply::STUB => Self::Stub(stub_of(&bytes_of(rest.next().unwrap_or_default())?)?),
+            reply::TOO_LARGE => Self::TooLarge(match rest.as_slice().first().and_then(place) {
+                Some(1) => Limit::Fields,
+                Some(2) => Limit::Value,
+                _ => Limit::Record,
+            }),
+            reply::INCOMPATIBLE => {
+                Self::Incompatible(rest.as_slice().first().and_then(place).ok_or_else(unexpected)?)
+            }
+            reply::NEWER => {
+                let version = rest.as_slice().first().and_then(place).unwrap_or_default();
+                return Err(newer(u8::try_from(version).unwrap_or(u8::MAX)));
+            }
+            reply::UNBOUND => Self::Unbound,
+            reply::CORRUPT => return Err(corrupt("it is cut short, or of no known kind")),
+            _ => return Err(unexpected()),
+        })
+    }
+
+    /// What is to be said of changes that were not made.
+    pub(crate) fn refusal(self, changes: &Changes) -> Result<Commit, StoreError> {
+        let name = |place: usize| -> Option<FieldName> {
+            changes.fields.keys().nth(place.checked_sub(1)?).cloned()
+        };
+        match self {
+            Self::Conflict(places) => {
+                Ok(Commit::Conflict(places.into_iter().filter_map(name).collect()))
+            }
+            Self::TooLarge(limit) => Err(StoreError::TooLarge(limit)),
+            Self::Incompatible(place) => {
+                Err(name(place).map_or_else(unexpected, StoreError::Incompatible))
+            }
+            Self::Gone | Self::Unbound | Self::Stub(_) => Ok(Commit::Gone),
+            Self::Done(_) => Err(unexpected()),
+        }
+    }
+}
+
+/// What a script says of a commit that was made.
+pub(crate) struct Committed {
+    pub(crate) stamp: Stamp,
+    /// Whose session it is, if that was asked for.
+    pub(crate) subject: Option<Subject>,
+    pub(crate) hard_deadline: Time,
+}
+
+impl Committed {
+    pub(crate) fn of(values: Vec<Value>) -> Result<Self, StoreError> {
+        let [stamp, subject, Value::Int(hard_deadline)] =
+            <[Value; 3]>::try_from(values).map_err(|_values| unexpected())?
+        else {
+            return Err(unexpected());
+        };
+        let stamp = stamp_of(&bytes_of(stamp)?).ok_or_else(unexpected)?;
+        let subject = match subject {
+            Value::BulkString(bytes) => subject_of(&bytes)?.value,
+            _ => None,
+        };
+        let hard_deadline = Time::from_millis(u64::try_from(hard_deadline).unwrap_or_default());
+        Ok(Self { stamp, subject, hard_deadline })
+    }
+}
+
+fn place(value: &Value) -> Option<usize> {
+    match value {
+        Value::Int(number) => usize::try_from(*number).ok(),
+        _ => None,
+    }
+}

@@ -1,6 +1,6 @@
 //! What a response has to carry because of its session.
 
-use abide_session::{CookieAction, Id};
+use abide_session::{Id, StoreError};
 use abide_time::Time;
 use http::header::{CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -12,31 +12,50 @@ use crate::layer::Settings;
 /// and a second spreads those who wait.
 pub(crate) const RETRY_AFTER_SECONDS: &str = "1";
 
-/// Tells the browser about its cookie, and caches to whom the response belongs.
+/// What a response has to tell the browser.
+#[derive(Debug, Default)]
+pub(crate) enum CookieChange {
+    /// Nothing.
+    #[default]
+    None,
+    /// An id, to be kept until then.
+    Id(Id, Time),
+    /// To forget its id.
+    Remove,
+    /// These cookies, whole.
+    Texts(Vec<String>),
+}
+
+/// Tells the browser about its cookie, and of others that are left over if it changes; and caches to
+/// whom the response belongs.
 pub(crate) fn complete(
     headers: &mut HeaderMap,
     settings: &Settings,
-    cookie: CookieAction,
-    id: Option<Id>,
+    (change, left_over): (CookieChange, Vec<String>),
     now: Time,
 ) {
     vary(headers, &COOKIE);
     if let Some(name) = &settings.id_header {
         vary(headers, name);
     }
-    let text = match (cookie, id) {
-        (CookieAction::Set(until), Some(id)) => {
-            settings.cookie.text(id.text().as_str(), Some(until.since(now))).ok()
+    let mut texts = match change {
+        CookieChange::None => return,
+        CookieChange::Id(id, until) => {
+            let text = settings.cookie.text(id.text().as_str(), Some(until.since(now)));
+            text.into_iter().collect()
         }
-        (CookieAction::Remove, _) => Some(settings.cookie.removal()),
-        _ => None,
+        CookieChange::Remove => vec![settings.cookie.removal()],
+        CookieChange::Texts(texts) => texts,
     };
-    // The text is ASCII without control characters, which the cookie has made sure of.
-    if let Some(mut value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
-        value.set_sensitive(true);
-        headers.append(SET_COOKIE, value);
-        keep_private(headers);
+    texts.extend(left_over);
+    for text in texts {
+        // It is ASCII without control characters, which the cookie has made sure of.
+        if let Ok(mut value) = HeaderValue::try_from(text) {
+            value.set_sensitive(true);
+            headers.append(SET_COOKIE, value);
+        }
     }
+    keep_private(headers);
 }
 
 /// The response to a request whose session could not be kept.
@@ -47,9 +66,18 @@ pub(crate) fn refusal<B: Default>(error: &Error) -> Response<B> {
         let seconds = HeaderValue::from_static(RETRY_AFTER_SECONDS);
         response.headers_mut().insert(RETRY_AFTER, seconds);
     } else {
-        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        *response.status_mut() = status_of(error);
     }
     response
+}
+
+/// What a response says of an error that waiting does not help.
+pub(crate) const fn status_of(error: &Error) -> StatusCode {
+    match error {
+        // Most likely because of what was sent (RFC 9110 section 15.5.14).
+        Error::Store(StoreError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 /// Adds a field name to `Vary`, unless it is there.
@@ -64,6 +92,11 @@ fn vary(headers: &mut HeaderMap, name: &HeaderName) {
 
 /// No cache that serves several people may keep the response, whatever the handler allowed.
 fn keep_private(headers: &mut HeaderMap) {
+    const PRIVATE: HeaderValue = HeaderValue::from_static("private");
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, PRIVATE);
+        return;
+    }
     let mut kept = Vec::new();
     for value in headers.get_all(CACHE_CONTROL) {
         for directive in directives(value) {
@@ -79,7 +112,7 @@ fn keep_private(headers: &mut HeaderMap) {
     }
     kept.insert(0, "private");
     let value = HeaderValue::try_from(kept.join(", "));
-    headers.insert(CACHE_CONTROL, value.unwrap_or(HeaderValue::from_static("private")));
+    headers.insert(CACHE_CONTROL, value.unwrap_or(PRIVATE));
 }
 
 fn directives(value: &HeaderValue) -> impl Iterator<Item = &str> {

@@ -6,8 +6,8 @@ use abide_session::{Cause, StoreError};
 
 /// Why a session could not be read or written.
 ///
-/// With the feature `axum` it is a response: 503 with `Retry-After` where trying again can help,
-/// 500 otherwise. The response says nothing of what the session holds.
+/// With the feature `axum` it is a response: 503 with `Retry-After` where trying again can help, 413
+/// for what a session can not hold, 500 otherwise. The response says nothing of what the session holds.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -29,7 +29,9 @@ pub enum Error {
         cause: Cause,
     },
     /// The session has ended since this request loaded it, and what the request recorded was
-    /// dropped. Only [`Session::save`](crate::Session::save) says so.
+    /// dropped. Only calls that must know say so: [`Session::save`](crate::Session::save),
+    /// [`Session::take`](crate::Session::take), [`Session::once`](crate::Session::once) and those for
+    /// streams.
     Gone,
     /// Others changed the same field again and again while this request tried to. Nothing changed;
     /// try again.
@@ -37,6 +39,9 @@ pub enum Error {
     /// The response is on its way, and the browser could no longer be told the id of a new or
     /// renewed session. Nothing changed.
     TooLate,
+    /// Where sessions are kept, this can not be done; the text says what would be needed. Nothing
+    /// changed.
+    Unsupported(&'static str),
     /// There is no [`SessionLayer`](crate::SessionLayer) around the handler that asks for a
     /// session.
     LayerMissing,
@@ -46,6 +51,18 @@ impl Error {
     /// Whether the same request may well succeed a moment later.
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Store(StoreError::Unavailable(_) | StoreError::Full) | Self::Conflict)
+    }
+
+    /// Whether the same changes would meet it again, however often they are tried.
+    pub(crate) const fn is_lasting(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(StoreError::TooLarge(_) | StoreError::Incompatible(_))
+                | Self::Decode { .. }
+                | Self::Encode { .. }
+                | Self::TooLate
+                | Self::Unsupported(_)
+        )
     }
 }
 
@@ -64,6 +81,7 @@ impl fmt::Display for Error {
             Self::TooLate => f.write_str(
                 "the response has begun, so a session can no longer begin or be renewed",
             ),
+            Self::Unsupported(needs) => f.write_str(needs),
             Self::LayerMissing => f.write_str(
                 "no session layer: add `.layer(SessionLayer::new(store))` to the router, after the \
                  routes that use `Session`",
@@ -77,7 +95,11 @@ impl error::Error for Error {
         match self {
             Self::Store(cause) => cause.source(),
             Self::Decode { cause, .. } | Self::Encode { cause, .. } => Some(&**cause),
-            Self::Gone | Self::Conflict | Self::TooLate | Self::LayerMissing => None,
+            Self::Gone
+            | Self::Conflict
+            | Self::TooLate
+            | Self::Unsupported(_)
+            | Self::LayerMissing => None,
         }
     }
 }

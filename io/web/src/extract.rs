@@ -1,4 +1,4 @@
-//! The session as an axum extractor, and its errors as responses.
+//! The session and all sessions as axum extractors, and errors as responses.
 
 use axum_core::extract::FromRequestParts;
 use axum_core::response::{IntoResponse, Response};
@@ -6,14 +6,22 @@ use http::header::RETRY_AFTER;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 
-use crate::answer::RETRY_AFTER_SECONDS;
-use crate::{Error, Session};
+use crate::answer::{RETRY_AFTER_SECONDS, status_of};
+use crate::{Error, Session, Sessions, StoreError};
 
 impl<S: Sync> FromRequestParts<S> for Session {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
         parts.extensions.get::<Self>().cloned().ok_or(Error::LayerMissing)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Sessions {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
+        parts.extensions.get::<Session>().map(Session::sessions).ok_or(Error::LayerMissing)
     }
 }
 
@@ -24,11 +32,15 @@ impl IntoResponse for Error {
             let message = "sessions are not available right now; try again\n";
             return (StatusCode::SERVICE_UNAVAILABLE, retry, message).into_response();
         }
-        tracing::error!(error = %self, "a handler gave up on its session");
+        if let Self::Store(StoreError::TooLarge(_)) = self {
+            return (status_of(&self), format!("{self}\n")).into_response();
+        }
+        tracing::error!(target: "abide::session", error = %self, "a handler gave up on its session");
+        let status = status_of(&self);
         let message = match self {
-            Self::LayerMissing => self.to_string(),
+            Self::LayerMissing | Self::Unsupported(_) => self.to_string(),
             _ => "the session can not be used\n".to_owned(),
         };
-        (StatusCode::INTERNAL_SERVER_ERROR, message).into_response()
+        (status, message).into_response()
     }
 }

@@ -1,6 +1,6 @@
 //! The name of a field together with the type of what it holds.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -18,6 +18,7 @@ use abide_session::{FieldName, StoreError};
 /// `session.get::<u32>("visits")`.
 pub struct Key<T: ?Sized> {
     name: Cow<'static, str>,
+    is_lenient: bool,
     holds: PhantomData<fn(&T)>,
 }
 
@@ -25,7 +26,20 @@ impl<T: ?Sized> Key<T> {
     /// The key of the field with this name, 1 to 128 bytes. Whether it is a name is checked when
     /// the key is used.
     pub const fn new(name: &'static str) -> Self {
-        Self { name: Cow::Borrowed(name), holds: PhantomData }
+        Self { name: Cow::Borrowed(name), is_lenient: false, holds: PhantomData }
+    }
+
+    /// The same, for a field that counts as absent if it does not decode: what an older version of
+    /// the program kept there is then not worth an error. Each time is counted, in
+    /// [`Counters::undecodable`](crate::Counters::undecodable).
+    ///
+    /// ```
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Draft;
+    /// const DRAFT: abide::Key<Draft> = abide::Key::new("draft").lenient();
+    /// ```
+    pub const fn lenient(mut self) -> Self {
+        self.is_lenient = true;
+        self
     }
 
     /// The field's name.
@@ -33,14 +47,43 @@ impl<T: ?Sized> Key<T> {
         &self.name
     }
 
+    pub(crate) const fn is_lenient(&self) -> bool {
+        self.is_lenient
+    }
+
     pub(crate) fn into_field_name(self) -> Result<FieldName, StoreError> {
         FieldName::new(self.name)
     }
 }
 
+/// What names a field that a `V` is put into: the [`Key`] of a type that a `V` stands for, as a `str`
+/// does for a `String`; or a bare name.
+pub trait KeyFor<V: ?Sized> {
+    /// The field's name.
+    fn into_name(self) -> Cow<'static, str>;
+}
+
+impl<V: ?Sized, T: Borrow<V> + ?Sized> KeyFor<V> for Key<T> {
+    fn into_name(self) -> Cow<'static, str> {
+        self.name
+    }
+}
+
+impl<V: ?Sized> KeyFor<V> for &'static str {
+    fn into_name(self) -> Cow<'static, str> {
+        Cow::Borrowed(self)
+    }
+}
+
+impl<V: ?Sized> KeyFor<V> for String {
+    fn into_name(self) -> Cow<'static, str> {
+        Cow::Owned(self)
+    }
+}
+
 impl<T: ?Sized> Clone for Key<T> {
     fn clone(&self) -> Self {
-        Self { name: self.name.clone(), holds: PhantomData }
+        Self { name: self.name.clone(), is_lenient: self.is_lenient, holds: PhantomData }
     }
 }
 
@@ -64,6 +107,6 @@ impl<T: ?Sized> From<Key<T>> for Cow<'static, str> {
 
 impl<T: ?Sized> From<String> for Key<T> {
     fn from(name: String) -> Self {
-        Self { name: Cow::Owned(name), holds: PhantomData }
+        Self { name: Cow::Owned(name), is_lenient: false, holds: PhantomData }
     }
 }

@@ -6,10 +6,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use abide_session::{
-    Changes, Commit, Create, End, IdHash, Listed, Loaded, Rename, Store, StoreError, StoreFuture,
-    Subject,
+    Changes, Commit, Create, End, IdHash, Listed, Loaded, Rename, Scanned, Store, StoreError,
+    StoreFuture, Subject,
 };
 use abide_time::Time;
+use bytes::Bytes;
 
 use table::Table;
 
@@ -56,7 +57,7 @@ impl MemoryStore {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One call: housekeeping, and then the call itself.
+    /// One call, and then some housekeeping: an expired session is found as such once more.
     fn call<T: Send + 'static>(
         &self,
         now: Time,
@@ -64,8 +65,9 @@ impl MemoryStore {
     ) -> StoreFuture<'_, T> {
         Box::pin(async move {
             let mut table = self.table();
+            let answer = call(&mut table);
             table.clean(now);
-            call(&mut table)
+            answer
         })
     }
 }
@@ -119,5 +121,9 @@ impl Store for MemoryStore {
             table.end_all(&subject, except, now);
             Ok(())
         })
+    }
+
+    fn scan(&self, cursor: Option<Bytes>, now: Time) -> StoreFuture<'_, Option<Scanned>> {
+        self.call(now, move |table| table.scan(cursor.as_ref(), now).map(Some))
     }
 }

@@ -1,9 +1,82 @@
-//! Which ids a request presents: from a header that a trusted proxy sets, and from cookies.
+//! What a request presents of a session: ids, from a header that a trusted proxy sets and from
+//! cookies, or a sealed session.
 
 use abide_cookie::values;
-use abide_session::Id;
+use abide_session::{Id, Presented, Seal};
 use http::header::COOKIE;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::carried::CarryOver;
+use crate::layer::{Keep, Settings};
+
+/// What a request presents of a session: what its layer looks for, and while sessions move between
+/// a store and sealed cookies, both.
+#[derive(Debug, Default)]
+pub(crate) struct Presentation {
+    ids: PresentedIds,
+    /// Cookie fields in which there is a sealed one of ours. They are opened when somebody asks.
+    sealed: Vec<HeaderValue>,
+}
+
+impl Presentation {
+    /// Reads what a request of a layer with these settings has, as cheaply as can be.
+    pub(crate) fn read(headers: &HeaderMap, settings: &Settings) -> Self {
+        let name = settings.cookie.name().as_bytes();
+        let ids = || PresentedIds::read(headers, settings.id_header.as_ref(), name);
+        match (&settings.keep, &settings.carry_over) {
+            (Keep::Stored(_), CarryOver::Sealed(sealing))
+            | (Keep::Sealed(sealing), CarryOver::Stored(_)) => {
+                let (mut ids, sealed) = (ids(), sealed_fields(headers, &sealing.seal));
+                // Either form is malformed as the other.
+                ids.malformed &= sealed.is_empty();
+                Self { ids, sealed }
+            }
+            (Keep::Stored(_), _) => Self { ids: ids(), sealed: Vec::new() },
+            (Keep::Sealed(sealing), _) => {
+                let sealed = sealed_fields(headers, &sealing.seal);
+                Self { ids: PresentedIds::default(), sealed }
+            }
+        }
+    }
+
+    /// What is known of the session before anybody looked.
+    pub(crate) fn at_first(&self) -> Presented {
+        if !self.ids.is_empty() || !self.sealed.is_empty() {
+            Presented::Unloaded
+        } else if self.ids.malformed {
+            // What is no id is known by no session.
+            Presented::Unknown
+        } else {
+            Presented::Nothing
+        }
+    }
+
+    /// Whether something came that is not an id.
+    pub(crate) fn is_malformed(&self) -> bool {
+        self.ids.malformed
+    }
+
+    /// The ids.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + use<> {
+        self.ids.iter()
+    }
+
+    /// The id, if there is no other to be tried.
+    pub(crate) fn only_id(&self) -> Option<Id> {
+        let mut ids = self.ids();
+        ids.next().filter(|_| ids.next().is_none())
+    }
+
+    /// The cookie fields.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &[u8]> {
+        self.sealed.iter().map(HeaderValue::as_bytes)
+    }
+}
+
+fn sealed_fields(headers: &HeaderMap, seal: &Seal) -> Vec<HeaderValue> {
+    let fields = headers.get_all(COOKIE).iter();
+    fields.filter(|field| !seal.parts(&[field.as_bytes()]).is_empty()).cloned().collect()
+}
 
 /// How many ids of one request are tried. A browser sends several cookies of one name if they were
 /// set for different paths or domains; nobody has more than a few, and each may cost a store call.
@@ -59,7 +132,6 @@ impl PresentedIds {
 #[cfg(test)]
 mod tests {
     use abide_session::RANDOM_BYTES;
-    use http::HeaderValue;
 
     use super::*;
 

@@ -10,9 +10,9 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::answer::{complete, refusal};
-use crate::counters::Event;
+use crate::counters::Count;
 use crate::layer::Settings;
-use crate::presented::PresentedIds;
+use crate::presented::Presentation;
 use crate::{Error, Session};
 
 /// What [`SessionLayer`](crate::SessionLayer) makes of a service.
@@ -42,13 +42,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let settings = &self.settings;
-        let name = settings.cookie.name().as_bytes();
-        let presented = PresentedIds::read(request.headers(), settings.id_header.as_ref(), name);
-        let session = Session::new(Arc::clone(settings), presented);
-        if presented.malformed {
-            session.count(Event::Malformed);
+        let presented = Presentation::read(request.headers(), &self.settings);
+        if presented.is_malformed() {
+            self.settings.count(Count::Malformed);
         }
+        let session = Session::new(Arc::clone(&self.settings), presented);
         request.extensions_mut().insert(session.clone());
         ResponseFuture { inner: self.inner.call(request), session, settling: None }
     }
@@ -61,6 +59,15 @@ pin_project! {
         inner: F,
         session: Session,
         settling: Option<Settling<R>>,
+    }
+
+    impl<F, R> PinnedDrop for ResponseFuture<F, R> {
+        fn drop(this: Pin<&mut Self>) {
+            // Answered, failed or broken off: no cookie can be sent any more.
+            if !this.session.close_unused() {
+                this.session.close();
+            }
+        }
     }
 }
 
@@ -81,8 +88,7 @@ where
         let this = self.project();
         if this.settling.is_none() {
             let mut response = ready!(this.inner.poll(task))?;
-            if !this.session.state().is_used() {
-                this.session.close();
+            if this.session.close_unused() {
                 return Poll::Ready(Ok(response));
             }
             if this.session.is_settled() {
@@ -118,17 +124,18 @@ fn refused<R: Default>(session: &Session, error: &Error, failed: bool) -> Option
     if let Error::Gone = error {
         // The visitor has signed out meanwhile, and that is what counts. The response is still
         // right for the request it answers.
-        tracing::info!("changes to a session that has ended were dropped");
+        tracing::info!(target: "abide::session", "changes to a session that has ended were dropped");
         return None;
     }
-    if failed || session.may_be_missed() {
+    if failed || (session.may_be_missed() && !error.is_lasting()) {
         return None;
     }
-    tracing::error!(%error, "a response was withheld because its session could not be kept");
+    tracing::error!(target: "abide::session", %error, "a response was withheld because its session could not be kept");
     Some(refusal(error))
 }
 
 fn finish(session: &Session, headers: &mut HeaderMap) {
-    let (cookie, id) = session.close();
-    complete(headers, &session.0.settings, cookie, id, session.now());
+    let change = session.close();
+    let left_over = session.left_over();
+    complete(headers, &session.0.settings, (change, left_over), session.now());
 }

@@ -1,7 +1,8 @@
 //! Loading a session, and carrying out what `plan` says.
 //!
-//! The decisions are `abide_session::plan`'s; what is left here is to call the store, one call at a
-//! time, and to try again when an update met a conflict.
+//! The decisions are `abide_session::plan`'s. What is left is to do what they say, one thing at a
+//! time, and to try again when an update met a conflict: `stored.rs` does it with a store,
+//! `sealed.rs` with a sealed cookie.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -11,22 +12,25 @@ use std::task::Poll;
 use std::time::Duration;
 
 use abide_session::{
-    Action, Changes, Commit, CookieAction, Create, End, FieldName, Id, Loaded, OldId, Plan,
-    Presented, RANDOM_BYTES, Record, Rename, Stamp, Standing, StoreError, StoreFuture, plan,
+    Action, CookieAction, Expected, FieldChange, FieldName, Id, Loaded, Plan, Presented,
+    RANDOM_BYTES, Record, Standing, StoreError, StoreFuture, Subject, plan,
 };
 use abide_time::Time;
 use bytes::Bytes;
+use tracing::{Instrument, Span};
 
-use crate::counters::Event;
-use crate::state::{Recorded, Update};
-use crate::{Error, Session};
+use crate::answer::CookieChange;
+use crate::counters::Count;
+use crate::layer::{Keep, Settings};
+use crate::state::{InFlight, State, Update};
+use crate::{Error, Event, EventKind, Session, SessionHandle};
 
 /// How often an update is tried before it is a [`Error::Conflict`]. Each try fails only because
 /// another request succeeded, so it takes this many others on one field at once.
 pub const UPDATE_TRIES: u32 = 32;
 
 /// Whether the plan is carried out.
-enum Step {
+pub(crate) enum Step {
     Done,
     /// No, but now it is known what there is.
     Loaded,
@@ -37,18 +41,38 @@ enum Step {
 impl Session {
     /// Loads the session, if that has not been done.
     pub(crate) async fn ensure_loaded(&self) -> Result<(), Error> {
-        {
-            let mut state = self.state();
-            state.used = true;
-            if !matches!(state.loaded, Presented::Unloaded) {
-                return Ok(());
-            }
+        if self.use_loaded() {
+            return Ok(());
         }
         let _alone = self.0.gate.lock().await;
-        if matches!(self.state().loaded, Presented::Unloaded) {
-            self.look_up().await?;
+        if self.use_loaded() {
+            return Ok(());
         }
-        Ok(())
+        match self.look_up().instrument(span("load")).await {
+            Err(Error::Store(StoreError::Unavailable(_)))
+                if self.0.settings.without_session_in_outage =>
+            {
+                self.0.settings.count(Count::WithoutStore);
+                self.state().without_store = true;
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn use_loaded(&self) -> bool {
+        let mut state = self.state();
+        state.used = true;
+        state.without_store || !matches!(state.loaded, Presented::Unloaded)
+    }
+
+    /// Finds out what there is, whether or not that is known.
+    pub(crate) async fn look_up(&self) -> Result<(), Error> {
+        match &self.0.settings.keep {
+            Keep::Stored(store) => self.look_up_stored(&**store).await,
+            // Apart, so that a request of a store does not carry the room for it.
+            Keep::Sealed(sealing) => Box::pin(self.look_up_sealed(sealing)).await,
+        }
     }
 
     /// Records an update. It runs while nothing is locked that the session's other methods need,
@@ -59,7 +83,7 @@ impl Session {
         mut update: Update,
     ) -> Result<(), Error> {
         let _alone = self.0.gate.lock().await;
-        let (current, again) = self.state().before_update(&name);
+        let (current, again) = self.state().before_update(&name)?;
         let value = update(current.as_ref())?;
         let mut state = self.state();
         if again {
@@ -71,65 +95,134 @@ impl Session {
 
     /// Ends the other sessions of the subject of this one, which has to be settled.
     pub(crate) async fn end_all_but_this(&self) -> Result<(), Error> {
+        let _alone = self.0.gate.lock().await;
         let Some((id, record, _)) = self.live() else { return Ok(()) };
         let Some(subject) = &record.subject.value else { return Ok(()) };
-        let call = self.0.settings.store.end_all(subject, Some(id.hash()), self.now());
-        self.in_time(call).await
+        match &self.0.settings.keep {
+            Keep::Stored(_) => self.0.settings.end_all(subject, Some(id.hash())).await,
+            Keep::Sealed(sealing) => self.end_other_sealed(sealing, subject).await,
+        }
     }
 
     /// Whether the end of the request needs no store call and no cookie.
     pub(crate) fn is_settled(&self) -> bool {
         let state = self.state();
-        let settings = &self.0.settings;
-        let now = settings.clock.now();
-        let plan = plan(&state.loaded, &state.in_flight.operations, now, &settings.policy);
-        state.recorded.operations.is_empty()
-            && plan.action == Action::Nothing
-            && plan.cookie == CookieAction::None
-            && state.cookie == CookieAction::None
+        state.recorded.is_empty()
+            && matches!(state.cookie, CookieChange::None)
+            && !self.planned(&state, self.now()).is_some_and(|plan| plan.action != Action::Nothing)
+    }
+
+    /// What has to happen; none if nothing can, because there is no store to do it with.
+    fn planned(&self, state: &State, now: Time) -> Option<Plan> {
+        let operations = &state.in_flight.operations;
+        if state.without_store && operations.is_empty() {
+            return None;
+        }
+        Some(plan(&state.loaded, operations, now, &self.0.settings.policy))
     }
 
     /// Commits what was recorded.
     pub(crate) async fn settle(&self) -> Result<(), Error> {
+        self.settle_all().instrument(span("settle")).await
+    }
+
+    async fn settle_all(&self) -> Result<(), Error> {
         let _alone = self.0.gate.lock().await;
-        {
+        if self.state().renewal.is_some() {
+            Box::pin(self.resolve_renewal()).await?;
+        }
+        let is_gone = {
             let mut state = self.state();
-            state.gather();
-            if state.gone {
-                let dropped = mem::take(&mut state.in_flight);
-                return if dropped.operations.is_empty() { Ok(()) } else { Err(Error::Gone) };
+            if state.closed {
+                state.recorded.insist();
             }
+            state.gather();
+            let operations = &state.in_flight.operations;
+            if state.without_store && !operations.is_empty() && !operations.is_ended() {
+                // It was computed without the session that it would change.
+                return Err(without_store());
+            }
+            state.gone
+        };
+        if is_gone {
+            return Box::pin(self.settle_gone()).await;
         }
         let mut tries = 0;
         while tries < UPDATE_TRIES {
             let now = self.now();
-            let plan = {
-                let state = self.state();
-                plan(&state.loaded, &state.in_flight.operations, now, &self.0.settings.policy)
-            };
-            match self.carry_out(plan, now).await? {
-                Step::Done => return Ok(()),
-                Step::Loaded => {}
-                Step::Again => tries += 1,
+            let Some(plan) = self.planned(&self.state(), now) else { return Ok(()) };
+            // Until there is an answer: nobody may be left to hear it.
+            self.state().in_flight.in_doubt = !self.may_repeat(&plan.action);
+            let step = self.carry_out(plan, now).await;
+            let mut state = self.state();
+            if !matches!(step, Err(Error::Store(StoreError::Unavailable(_)))) {
+                state.in_flight.in_doubt = false;
+            }
+            match step {
+                Ok(Step::Done) => return Ok(()),
+                Ok(Step::Loaded) if state.gone => {
+                    drop(state);
+                    return Err(self.gone());
+                }
+                Ok(Step::Loaded) => {}
+                Ok(Step::Again) => tries += 1,
+                Err(error) => {
+                    if error.is_lasting() {
+                        // Whoever handles it must not meet it again.
+                        state.in_flight = InFlight::default();
+                    }
+                    return Err(error);
+                }
             }
         }
         Err(Error::Conflict)
     }
 
-    /// Whether what could not be committed is only that the session is in use.
-    pub(crate) fn may_be_missed(&self) -> bool {
-        self.state().in_flight.operations.is_only_touch()
+    /// Of what was recorded under an ended session, or an id that is not good any more, only the end
+    /// counts.
+    async fn settle_gone(&self) -> Result<(), Error> {
+        let dropped = mem::take(&mut self.state().in_flight).operations;
+        if dropped.is_ended() {
+            let now = self.now();
+            match &self.0.settings.keep {
+                Keep::Stored(store) => self.end_presented(&**store, now).await?,
+                Keep::Sealed(sealing) => self.end_sealed(sealing, now).await?,
+            };
+            return Ok(());
+        }
+        if dropped.is_empty() { Ok(()) } else { Err(Error::Gone) }
     }
 
-    /// What the response tells the browser: the cookie, and for which id.
-    pub(crate) fn close(&self) -> (CookieAction, Option<Id>) {
+    /// Finds out whether the session has been given the id that the store did not answer about.
+    async fn resolve_renewal(&self) -> Result<(), Error> {
+        let (Some(to), Keep::Stored(store)) = (self.state().renewal, &self.0.settings.keep) else {
+            return Ok(());
+        };
+        let settings = &self.0.settings;
+        let loaded = settings.in_time(store.load(to.hash(), self.now())).await?;
         let mut state = self.state();
-        state.closed = true;
-        (state.cookie, state.id)
+        state.renewal = None;
+        if let Loaded::Live { record, standing } = loaded {
+            settings.count(Count::Renewed);
+            let cookie = CookieChange::Id(to, record.hard_deadline);
+            state.done(Presented::Live { record, standing }, Some(to), cookie);
+        } else {
+            // What was to go with it was not done either.
+            state.in_flight.in_doubt = false;
+        }
+        Ok(())
     }
 
-    pub(crate) fn now(&self) -> Time {
-        self.0.settings.clock.now()
+    /// Whether to do this twice is the same as to do it once. What was added would be added twice,
+    /// and an update would find its own outcome and run on that.
+    fn may_repeat(&self, action: &Action) -> bool {
+        match (&self.0.settings.keep, action) {
+            (Keep::Stored(_), Action::Commit(changes) | Action::Rename(changes, _)) => {
+                let is_blind = |change: &FieldChange| change.expected == Expected::Anything;
+                !changes.is_relative() && changes.fields.values().all(is_blind)
+            }
+            _ => true,
+        }
     }
 
     async fn carry_out(&self, plan: Plan, now: Time) -> Result<Step, Error> {
@@ -138,164 +231,95 @@ impl Session {
                 let mut state = self.state();
                 state.ended |= state.in_flight.operations.is_ended();
                 let (loaded, id) = (mem::replace(&mut state.loaded, Presented::Ended), state.id);
-                state.done(loaded, id, plan.cookie);
+                let cookie = match plan.cookie {
+                    CookieAction::Remove => self.removal(&state),
+                    _ => CookieChange::None,
+                };
+                state.done(loaded, id, cookie);
                 Ok(Step::Done)
             }
-            Action::Load => {
-                self.look_up().await?;
-                Ok(Step::Loaded)
+            Action::Commit(changes) if self.is_unloaded() => {
+                let known = self.state().id.or_else(|| self.0.presented.only_id());
+                match (&self.0.settings.keep, known) {
+                    (Keep::Stored(store), Some(id)) => {
+                        self.commit_unseen(&**store, id, changes, now).await
+                    }
+                    _ => self.load_to_settle().await,
+                }
             }
-            Action::Create(changes) => self.create(changes, plan.cookie, now).await,
-            Action::Commit(changes) => self.commit(changes, now).await,
-            Action::Rename(changes, old) => self.rename(changes, old, plan.cookie, now).await,
-            Action::End => self.end_all_presented(plan.cookie, now).await,
-            // The plan is ours, and of the same version.
-            _ => Ok(Step::Done),
+            Action::Load => self.load_to_settle().await,
+            _ => match &self.0.settings.keep {
+                Keep::Stored(store) => self.carry_out_stored(&**store, plan, now).await,
+                Keep::Sealed(sealing) => Box::pin(self.carry_out_sealed(sealing, plan, now)).await,
+            },
         }
     }
 
-    /// Tries the presented ids until one finds a session.
-    async fn look_up(&self) -> Result<(), Error> {
-        let now = self.now();
-        let mut found = Presented::Unknown;
-        for id in self.0.presented.iter() {
-            match self.in_time(self.0.settings.store.load(id.hash(), now)).await? {
-                Loaded::Live { record, standing } => {
-                    let mut state = self.state();
-                    state.loaded = Presented::Live { record, standing };
-                    state.id = Some(id);
-                    return Ok(());
-                }
-                Loaded::Ended => found = Presented::Ended,
-                Loaded::Expired if matches!(found, Presented::Unknown) => {
-                    found = Presented::Expired;
-                }
-                _ => {}
-            }
-        }
-        match found {
-            Presented::Expired => self.count(Event::Expired),
-            Presented::Unknown => self.count(Event::Unknown),
-            _ => {}
-        }
-        self.state().loaded = found;
-        Ok(())
+    /// Loads the session, so that what has to happen can be planned again.
+    pub(crate) async fn load_to_settle(&self) -> Result<Step, Error> {
+        self.look_up().await?;
+        Ok(Step::Loaded)
     }
 
-    async fn create(
-        &self,
-        changes: Changes,
-        cookie: CookieAction,
-        now: Time,
-    ) -> Result<Step, Error> {
-        if self.state().closed {
-            return Err(Error::TooLate);
+    fn is_unloaded(&self) -> bool {
+        matches!(self.state().loaded, Presented::Unloaded)
+    }
+
+    /// What removes the cookies that the request came with.
+    pub(crate) fn removal(&self, state: &State) -> CookieChange {
+        match &self.0.settings.keep {
+            Keep::Stored(_) => CookieChange::Remove,
+            Keep::Sealed(sealing) => CookieChange::Texts(sealing.seal.removals(state.parts)),
         }
-        let id = Id::from_random(random()?);
-        let call = self.0.settings.store.create(id.hash(), changes.clone(), now);
-        let Create::Created(stamp) = self.in_time(call).await? else {
-            // 160 random bits are taken only if the store repeats an answer; draw again.
-            return Ok(Step::Again);
+    }
+
+    /// Whether what could not be committed is only that the session is in use.
+    pub(crate) fn may_be_missed(&self) -> bool {
+        self.state().in_flight.operations.is_only_touch()
+    }
+
+    /// What the response tells the browser.
+    pub(crate) fn close(&self) -> CookieChange {
+        let mut state = self.state();
+        state.closed = true;
+        mem::take(&mut state.cookie)
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.0.settings.clock.now()
+    }
+
+    /// Notes that what was to be changed is no more, and that this was refused.
+    pub(crate) fn gone(&self) -> Error {
+        let settings = &self.0.settings;
+        let (id, subject) = {
+            let state = self.state();
+            let record = state.loaded.record();
+            (state.id, record.and_then(|record| record.subject.value.clone()))
         };
-        self.count(Event::Created);
-        let record = Arc::new(changes.at(stamp));
-        let loaded = Presented::Live { record, standing: Standing::Current };
-        self.state().done(loaded, Some(id), cookie);
-        Ok(Step::Done)
+        settings.count(Count::Gone);
+        settings.tell(EventKind::Refused, id, subject.as_ref());
+        self.found_ended()
     }
 
-    async fn commit(&self, changes: Changes, now: Time) -> Result<Step, Error> {
-        let Some((id, record, standing)) = self.live() else { return Err(self.gone()) };
-        let call = self.0.settings.store.commit(id.hash(), changes.clone(), now);
-        match self.in_time(call).await? {
-            Commit::Committed(stamp) => {
-                self.count(Event::Committed);
-                let record = merged(&record, &changes, stamp);
-                self.state().done(
-                    Presented::Live { record, standing },
-                    Some(id),
-                    CookieAction::None,
-                );
-                Ok(Step::Done)
-            }
-            Commit::Conflict(_) => self.reload(id, now).await,
-            _ => Err(self.gone()),
-        }
-    }
-
-    async fn rename(
-        &self,
-        changes: Changes,
-        old: OldId,
-        cookie: CookieAction,
-        now: Time,
-    ) -> Result<Step, Error> {
-        let Some((id, record, _)) = self.live() else { return Err(self.gone()) };
-        if self.state().closed {
-            return Err(Error::TooLate);
-        }
-        let to = id.renewed(random()?);
-        let until = now.after(self.0.settings.policy.renewal_grace);
-        let rename = Rename::new(to.hash(), changes.clone(), old, until);
-        match self.in_time(self.0.settings.store.rename(id.hash(), rename, now)).await? {
-            Commit::Committed(stamp) => {
-                self.count(Event::Renewed);
-                let record = merged(&record, &changes, stamp);
-                let loaded = Presented::Live { record, standing: Standing::Current };
-                self.state().done(loaded, Some(to), cookie);
-                Ok(Step::Done)
-            }
-            Commit::Conflict(_) => self.reload(id, now).await,
-            _ => Err(self.gone()),
-        }
-    }
-
-    async fn end_all_presented(&self, cookie: CookieAction, now: Time) -> Result<Step, Error> {
-        let known = self.state().id;
-        let presented = self.0.presented.iter().filter(|_| known.is_none());
-        for id in known.into_iter().chain(presented) {
-            if self.in_time(self.0.settings.store.end(id.hash(), now)).await? == End::Ended {
-                self.count(Event::Ended);
-            }
-        }
+    /// Notes that there is no session any more: what this request still writes is dropped.
+    pub(crate) fn found_ended(&self) -> Error {
         let mut state = self.state();
-        state.ended = true;
-        state.done(Presented::Ended, None, cookie);
-        Ok(Step::Done)
-    }
-
-    /// After a conflict: what the session is now, and what the updates come to on it.
-    async fn reload(&self, id: Id, now: Time) -> Result<Step, Error> {
-        self.count(Event::Conflict);
-        match self.in_time(self.0.settings.store.load(id.hash(), now)).await? {
-            Loaded::Live { record, standing } => {
-                let mut updates = mem::take(&mut self.state().in_flight.updates);
-                let values = computed(&mut updates, &record);
-                let mut state = self.state();
-                state.in_flight.updates = updates;
-                state.loaded = Presented::Live { record, standing };
-                for (name, value) in values? {
-                    state.in_flight.operations.forget(name.as_str());
-                    state.updated(&name, value);
-                }
-                Ok(Step::Again)
-            }
-            _ => Err(self.gone()),
-        }
-    }
-
-    /// Notes that there is no session to change any more.
-    fn gone(&self) -> Error {
-        self.count(Event::Gone);
-        let mut state = self.state();
-        state.in_flight = Recorded::default();
+        state.in_flight = InFlight::default();
         state.loaded = Presented::Ended;
-        state.cookie = CookieAction::None;
+        state.cookie = CookieChange::None;
         state.gone = true;
         Error::Gone
     }
 
-    fn live(&self) -> Option<(Id, Arc<Record>, Standing)> {
+    /// The id of the session that is known to be there.
+    pub(crate) fn live_id(&self) -> Option<Id> {
+        let state = self.state();
+        state.loaded.record().and(state.id)
+    }
+
+    /// The session that is known to be there.
+    pub(crate) fn live(&self) -> Option<(Id, Arc<Record>, Standing)> {
         let state = self.state();
         match (&state.loaded, state.id) {
             (Presented::Live { record, standing }, Some(id)) => {
@@ -305,27 +329,72 @@ impl Session {
         }
     }
 
-    pub(crate) fn count(&self, event: Event) {
-        tracing::debug!(?event, "session");
-        self.0.settings.tally.count(event);
-    }
-
-    /// The store's answer, or an error if it does not come in time.
-    async fn in_time<T>(&self, call: StoreFuture<'_, T>) -> Result<T, Error> {
-        let answer = answer_in_time(call, self.0.settings.store_timeout).await;
-        if let Err(error) = &answer {
-            self.count(Event::StoreError);
-            tracing::warn!(%error, "session store call failed");
+    /// Puts a record that is newer than the one updates were computed from, and computes them anew.
+    pub(crate) fn recompute(&self, record: Arc<Record>, standing: Standing) -> Result<(), Error> {
+        let mut updates = mem::take(&mut self.state().in_flight.updates);
+        let values = computed(&mut updates, &record);
+        let mut state = self.state();
+        state.in_flight.updates = updates;
+        state.loaded = Presented::Live { record, standing };
+        for (name, value) in values? {
+            state.in_flight.operations.forget(name.as_str());
+            state.updated(&name, value);
         }
-        answer.map_err(Error::Store)
+        Ok(())
     }
 }
 
-/// A store that answers at once, as one in memory does, costs no timer.
-async fn answer_in_time<T>(mut call: StoreFuture<'_, T>, limit: Duration) -> Result<T, StoreError> {
-    if let Poll::Ready(answer) = poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
-        return answer;
+impl Settings {
+    pub(crate) fn count(&self, count: Count) {
+        tracing::debug!(target: "abide::session", ?count, "counted");
+        self.tally.count(count);
     }
+
+    /// Tells whoever wants to know what happened to which session.
+    pub(crate) fn tell(&self, kind: EventKind, id: Option<Id>, subject: Option<&Subject>) {
+        if self.listener.is_some() {
+            self.tell_of(kind, id.map(|id| SessionHandle::new(id.hash())), subject);
+        }
+    }
+
+    pub(crate) fn tell_of(
+        &self,
+        kind: EventKind,
+        session: Option<SessionHandle>,
+        subject: Option<&Subject>,
+    ) {
+        if let Some(listener) = &self.listener {
+            (listener.0)(&Event { kind, session, subject: subject.cloned() });
+        }
+    }
+
+    /// The store's answer, or an error if it does not come in time.
+    pub(crate) async fn in_time<T>(&self, mut call: StoreFuture<'_, T>) -> Result<T, Error> {
+        self.tally.count(Count::StoreCall);
+        // A store that answers at once, as one in memory does, costs no timer.
+        let at_once = poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await;
+        let answer = match at_once {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => in_time(call, self.store_timeout).await,
+        };
+        answer.map_err(|error| {
+            self.count(Count::StoreError);
+            tracing::warn!(target: "abide::session", %error, "a store call failed");
+            Error::Store(error)
+        })
+    }
+}
+
+/// What a request that runs without the store is told when it needs one.
+pub(crate) fn without_store() -> Error {
+    Error::Store(StoreError::Unavailable("this request runs without its session".into()))
+}
+
+fn span(part: &'static str) -> Span {
+    tracing::debug_span!(target: "abide::session", "session", part)
+}
+
+async fn in_time<T>(call: StoreFuture<'_, T>, limit: Duration) -> Result<T, StoreError> {
     match tokio::time::timeout(limit, call).await {
         Ok(answer) => answer,
         Err(elapsed) => Err(StoreError::Unavailable(Box::new(elapsed))),
@@ -336,27 +405,26 @@ async fn answer_in_time<T>(mut call: StoreFuture<'_, T>, limit: Duration) -> Res
 fn computed(
     updates: &mut BTreeMap<FieldName, Vec<Update>>,
     record: &Record,
-) -> Result<Vec<(FieldName, Bytes)>, Error> {
+) -> Result<Vec<(FieldName, Option<Bytes>)>, Error> {
     let mut values = Vec::with_capacity(updates.len());
     for (name, updates) in updates {
         let mut value = record.get(name.as_str()).cloned();
         for update in updates {
-            value = Some(update(value.as_ref())?);
+            value = update(value.as_ref())?;
         }
-        values.extend(value.map(|value| (name.clone(), value)));
+        values.push((name.clone(), value));
     }
     Ok(values)
 }
 
-fn merged(record: &Record, changes: &Changes, stamp: Stamp) -> Arc<Record> {
-    let mut record = record.clone();
-    record.merge(changes.at(stamp));
-    Arc::new(record)
-}
-
 /// Without random bytes there can be no new session, and waiting may help: early at boot, say.
-fn random() -> Result<[u8; RANDOM_BYTES], StoreError> {
-    let mut bytes = [0; RANDOM_BYTES];
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], StoreError> {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|cause| StoreError::Unavailable(Box::new(cause)))?;
     Ok(bytes)
+}
+
+/// An id that nobody has.
+pub(crate) fn new_id() -> Result<Id, StoreError> {
+    Ok(Id::from_random(random::<RANDOM_BYTES>()?))
 }

@@ -2,30 +2,40 @@
 //!
 //! Every entry stands in two orders: by id, and by the time at which something has to become of it.
 //! A session that belongs to somebody stands in a third, by subject. Invariants, which hold between
-//! any two calls: each entry has exactly one place in `due`; `sessions` counts the live entries and
-//! `bytes` the sizes of all; a live session with a subject is in that subject's set or in the sweep
-//! queue.
+//! any two calls: each entry has exactly one place in `due`, which for a live session may be earlier
+//! than its deadline and never later; `sessions` counts the live entries and `bytes` the sizes of
+//! all; a live session with a subject is in that subject's set or in the sweep queue.
+//!
+//! A session that is used expires later each time. Its place in `due` stays, and moves when its time
+//! comes and the session is still there: so a commit is one look-up and no more.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use abide_session::{
     Changes, Clock, Commit, Create, End, IdHash, Listed, Loaded, MAX_LISTED, MAX_RENEWALS_IN_GRACE,
-    OldId, Record, Rename, Stamp, Stamped, Standing, StoreError, Subject,
+    OldId, Record, Rename, Scanned, Slot, Stamp, Stamped, Standing, StoreError, Subject,
 };
 use abide_time::Time;
+use bytes::Bytes;
 
 /// Entries that one call cleans up at most: more than one call can add, so that cleaning keeps up,
 /// and few enough that nobody waits for it.
 const CLEANED_PER_CALL: usize = 8;
+
+/// Slots of a page of a walk: each page looks at every entry, so there are few, and it holds the
+/// lock, so that a page of a million sessions is some milliseconds.
+const SLOTS_PER_PAGE: u16 = 128;
+const FOREIGN: &str = "not a cursor of this store";
 
 /// What an entry takes besides its record: its places in the orders.
 const ENTRY_BYTES: usize = 200;
 
 pub(super) struct Table {
     clock: Clock,
-    entries: HashMap<IdHash, Entry>,
+    entries: HashMap<IdHash, Entry, BuildHasherDefault<Uniform>>,
     due: BTreeSet<(Time, IdHash)>,
     subjects: HashMap<Subject, Bound>,
     /// Sessions that were ended together and still take room.
@@ -38,8 +48,25 @@ pub(super) struct Table {
 
 struct Entry {
     what: What,
-    /// When something has to become of it.
+    /// Its place in the order of what is due.
     due: Time,
+}
+
+/// The hash of an id hash: some of its own bytes. It is uniform already, and nobody can fill the
+/// table with ones that collide: what is in it are hashes of ids that were drawn on this side.
+#[derive(Default)]
+struct Uniform(u64);
+
+impl Hasher for Uniform {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 enum What {
@@ -66,17 +93,28 @@ struct Bound {
 
 /// What an id leads to.
 enum Found {
-    Live { id: IdHash, record: Arc<Record>, standing: Standing, frozen: Option<Arc<Record>> },
+    Live {
+        id: IdHash,
+        record: Arc<Record>,
+        standing: Standing,
+        frozen: Option<Arc<Record>>,
+    },
     Ended,
-    Expired,
+    /// The session with this id has expired by the clock that asks. By another one it may be live.
+    Expired(IdHash),
     Unknown,
+}
+
+/// The slot that a cursor stands for.
+fn number_of(cursor: &Bytes) -> Option<u16> {
+    Some(u16::from_be_bytes(cursor.as_ref().try_into().ok()?))
 }
 
 impl Table {
     pub(super) fn new(sessions_max: usize, bytes_max: usize) -> Self {
         Self {
             clock: Clock::new(0),
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             due: BTreeSet::new(),
             subjects: HashMap::new(),
             sweeping: VecDeque::new(),
@@ -106,7 +144,7 @@ impl Table {
             return Ok(Create::Taken);
         }
         let stamp = self.clock.tick(now);
-        let mut record = changes.at(stamp);
+        let mut record = changes.at(stamp, &Record::default())?;
         record.forget_removed();
         record.check()?;
         self.make_room(1, ENTRY_BYTES.saturating_add(record.size()), now)?;
@@ -120,7 +158,7 @@ impl Table {
                 Loaded::Live { record: frozen.unwrap_or(record), standing }
             }
             Found::Ended => Loaded::Ended,
-            Found::Expired => Loaded::Expired,
+            Found::Expired(_) => Loaded::Expired,
             Found::Unknown => Loaded::Unknown,
         }
     }
@@ -139,7 +177,7 @@ impl Table {
         }
         let (next, stamp) = self.changed(&record, changes, now)?;
         self.make_room(0, next.size().saturating_sub(record.size()), now)?;
-        self.put(id, What::Live(next));
+        self.replace(id, next);
         Ok(Commit::Committed(stamp))
     }
 
@@ -149,23 +187,28 @@ impl Table {
                 self.put(id, What::Ended);
                 End::Ended
             }
-            Found::Ended | Found::Expired | Found::Unknown => End::Gone,
+            Found::Expired(id) => {
+                self.put(id, What::Ended);
+                End::Gone
+            }
+            Found::Ended | Found::Unknown => End::Gone,
         }
     }
 
     pub(super) fn rename(
         &mut self,
-        id: IdHash,
+        presented: IdHash,
         rename: &Rename,
         now: Time,
     ) -> Result<Commit, StoreError> {
         rename.changes.check()?;
-        let Some((id, record)) = self.writable(id, now) else { return Ok(Commit::Gone) };
+        let Some((id, record)) = self.writable(presented, now) else { return Ok(Commit::Gone) };
         if self.entries.contains_key(&rename.to) {
             return Ok(Commit::Gone);
         }
         let conflicts = rename.changes.conflicts(&record);
-        if !conflicts.is_empty() {
+        let was_renewed = id != presented && rename.old == OldId::Follows;
+        if was_renewed || !conflicts.is_empty() {
             return Ok(Commit::Conflict(conflicts));
         }
         let (next, stamp) = self.changed(&record, &rename.changes, now)?;
@@ -196,7 +239,7 @@ impl Table {
         let mut listed: Vec<Listed> = ids
             .filter_map(|id| match self.find(*id, now) {
                 Found::Live { id, record, .. } => Some(Listed::new(id, record)),
-                Found::Ended | Found::Expired | Found::Unknown => None,
+                Found::Ended | Found::Expired(_) | Found::Unknown => None,
             })
             .collect();
         listed.sort_by_key(|listed| (Reverse(listed.record.seen), listed.id));
@@ -209,7 +252,7 @@ impl Table {
             Found::Live { id, record, .. } => {
                 (record.subject.value.as_ref() == Some(subject)).then_some((id, record))
             }
-            Found::Ended | Found::Expired | Found::Unknown => None,
+            Found::Ended | Found::Expired(_) | Found::Unknown => None,
         });
         let Some(bound) = self.subjects.get_mut(subject) else { return };
         bound.revoked_before = self.clock.tick(now);
@@ -221,6 +264,28 @@ impl Table {
             record.subject = Stamped::new(self.clock.tick(now), Some(subject.clone()));
             self.put(id, What::Live(Arc::new(record)));
         }
+    }
+
+    /// The live sessions of the slots from `cursor` on, a part of all slots at a time: the table is in
+    /// no order that a walk could follow while it changes.
+    pub(super) fn scan(&self, cursor: Option<&Bytes>, now: Time) -> Result<Scanned, StoreError> {
+        let first = match cursor {
+            None => 0,
+            Some(cursor) => number_of(cursor).ok_or_else(|| StoreError::Corrupt(FOREIGN.into()))?,
+        };
+        let next = first.saturating_add(SLOTS_PER_PAGE);
+        let mut ids = Vec::new();
+        for (id, entry) in &self.entries {
+            let is_here = (first..next).contains(&id.slot().number());
+            if let (true, What::Live(record)) = (is_here, &entry.what)
+                && !self.is_revoked(record)
+                && !record.is_expired(now)
+            {
+                ids.push(*id);
+            }
+        }
+        let next = (next < Slot::COUNT).then(|| Bytes::copy_from_slice(&next.to_be_bytes()));
+        Ok(Scanned::new(ids, next))
     }
 
     /// Lets go of what is due, a little at a time.
@@ -265,7 +330,7 @@ impl Table {
                     id = *to;
                 }
                 What::Live(record) if self.is_revoked(record) => return Found::Ended,
-                What::Live(record) if record.is_expired(now) => return Found::Expired,
+                What::Live(record) if record.is_expired(now) => return Found::Expired(id),
                 What::Live(record) => {
                     return Found::Live { id, record: Arc::clone(record), standing, frozen: sees };
                 }
@@ -288,7 +353,7 @@ impl Table {
     ) -> Result<(Arc<Record>, Stamp), StoreError> {
         let stamp = self.clock.tick(now);
         let mut next = record.clone();
-        next.merge(changes.at(stamp));
+        changes.apply(&mut next, stamp)?;
         next.forget_removed();
         next.check()?;
         Ok((Arc::new(next), stamp))
@@ -335,13 +400,32 @@ impl Table {
         if due > now {
             return false;
         }
-        match self.entries.get(&id).map(|entry| &entry.what) {
-            Some(What::Moved { hard_deadline, .. }) if *hard_deadline > now => {
-                self.put_until(id, What::Ended, *hard_deadline);
+        match self.entries.get_mut(&id) {
+            Some(Entry { what: What::Moved { hard_deadline, .. }, .. }) if *hard_deadline > now => {
+                let until = *hard_deadline;
+                self.put_until(id, What::Ended, until);
+            }
+            Some(Entry { what: What::Live(record), due }) if record.deadline() > now => {
+                self.due.remove(&(*due, id));
+                *due = record.deadline();
+                self.due.insert((*due, id));
             }
             _ => self.take(id),
         }
         true
+    }
+
+    /// Puts what a live session has become.
+    fn replace(&mut self, id: IdHash, next: Arc<Record>) {
+        if let Some(Entry { what: What::Live(record), due }) = self.entries.get_mut(&id)
+            && record.subject.value == next.subject.value
+            && *due <= next.deadline()
+        {
+            self.bytes = self.bytes.saturating_sub(record.size()).saturating_add(next.size());
+            *record = next;
+        } else {
+            self.put(id, What::Live(next));
+        }
     }
 
     /// Puts an entry, due when its record expires or, for a mark, when the record before would have

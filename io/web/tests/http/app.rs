@@ -50,6 +50,9 @@ impl App {
             .route("/get", get(read))
             .route("/set", post(set))
             .route("/set-remove", post(set_remove))
+            .route("/put", post(put))
+            .route("/put-twice", post(put_twice))
+            .route("/remove", post(remove))
             .route("/incr", post(increment))
             .route("/renew", post(renew))
             .route("/save", post(save))
@@ -114,13 +117,28 @@ async fn read(session: Session, asked: Query<Asked>, gate: State<Gate>) -> Resul
 async fn set(session: Session, asked: Query<Asked>, gate: State<Gate>) -> Result<String, Error> {
     session.get::<String>(asked.key()).await?;
     asked.wait(&gate).await;
-    session.set(asked.key(), asked.v.as_deref().unwrap_or_default())?;
+    session.set(asked.key::<String>(), asked.v.as_deref().unwrap_or_default())?;
     let value = session.get::<String>(asked.key()).await?;
     Ok(value.unwrap_or_default())
 }
 
+async fn put(session: Session, asked: Query<Asked>) -> Result<(), Error> {
+    session.set(asked.key::<String>(), asked.v.as_deref().unwrap_or_default())
+}
+
+async fn put_twice(session: Session, asked: Query<Asked>) -> Result<String, Error> {
+    session.set(asked.key::<String>(), "first")?;
+    session.save().await?;
+    session.set(asked.key::<String>(), "second")?;
+    Ok(session.get::<String>(asked.key()).await?.unwrap_or_default())
+}
+
+async fn remove(session: Session, asked: Query<Asked>) -> Result<(), Error> {
+    session.remove(asked.key::<str>())
+}
+
 async fn set_remove(session: Session, asked: Query<Asked>) -> Result<(), Error> {
-    session.set(asked.key(), "x")?;
+    session.set(asked.key::<String>(), "x")?;
     session.remove(asked.key::<str>())
 }
 

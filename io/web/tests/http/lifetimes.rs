@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use abide::MemoryStore;
+use abide::{Lifetime, MemoryStore, SessionLayer};
 use axum::http::StatusCode;
 
 use crate::app::App;
+use crate::visit::Jar;
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -72,4 +73,37 @@ async fn what_has_expired_takes_no_room_for_long() {
         app.browser().post("/set?k=a&v=1").await;
     }
     assert_eq!(app.store.sessions(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_can_have_a_lifetime_of_its_own() {
+    let layer = SessionLayer::new(MemoryStore::new()).idle_timeout(HOUR).absolute_timeout(9 * HOUR);
+    let (mut usual, mut remembered, mut later) = (Jar::default(), Jar::default(), Jar::default());
+    let long = Lifetime { idle_timeout: 300 * HOUR, absolute_timeout: 900 * HOUR };
+    usual.visit(&layer, async |session| session.set_subject("a")).await.outcome.unwrap();
+    let visit = remembered
+        .visit(&layer, async |session| {
+            session.set_lifetime(long);
+            session.set_subject("b")
+        })
+        .await;
+    assert!(visit.set_cookies()[0].contains("Max-Age=3240000"), "{:?}", visit.set_cookies());
+    later.visit(&layer, async |session| session.set_subject("c")).await.outcome.unwrap();
+    let visit = later
+        .visit(&layer, async |session| {
+            session.set_lifetime(long);
+            Ok(())
+        })
+        .await;
+    assert!(
+        visit.set_cookies()[0].contains("Max-Age=3240000"),
+        "the browser has to keep it longer"
+    );
+    for (wait, expected) in [(2, [false, true, true]), (269, [false, true, true])] {
+        tokio::time::advance(wait * HOUR).await;
+        for (jar, expected) in [&mut usual, &mut remembered, &mut later].into_iter().zip(expected) {
+            let visit = jar.visit(&layer, async |session| session.subject().await).await;
+            assert_eq!(visit.outcome.unwrap().is_some(), expected);
+        }
+    }
 }

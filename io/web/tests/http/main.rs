@@ -8,9 +8,16 @@
 
 mod app;
 mod caching;
+mod carried;
 mod concurrency;
+mod corners;
+mod devices;
 mod lifetimes;
+mod once;
 mod outages;
+mod relatives;
 mod renewals;
+mod sealed;
 mod streams;
+mod visit;
 mod visits;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use abide::{MemoryStore, UPDATE_TRIES};
+use abide::{MemoryStore, SessionLayer, UPDATE_TRIES};
 use axum::http::{Method, StatusCode, header};
 
 use crate::app::App;
+use crate::visit::Jar;
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_fails_what_needs_the_session_and_nothing_else() {
@@ -96,4 +97,46 @@ async fn an_update_that_never_gets_through_is_given_up() {
     assert_eq!(app.layer.counters().conflicts, u64::from(UPDATE_TRIES));
     app.switch.set_contested(false);
     assert_eq!(browser.post("/incr").await.body, "2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_that_was_chosen_a_request_that_only_reads_goes_on_without_a_session() {
+    let switch = App::new().switch;
+    let layer = SessionLayer::new(switch.clone()).without_session_in_outage();
+    let mut jar = Jar::default();
+    jar.visit(&layer, async |session| session.set_subject("alice")).await.outcome.unwrap();
+    switch.set_down(true);
+    let calls = switch.calls();
+    let read = jar
+        .visit(&layer, async |session| {
+            session.get::<u32>("a").await?;
+            Ok((session.subject().await?.is_some(), session.is_without_store()))
+        })
+        .await;
+    assert_eq!((read.status, read.outcome), (StatusCode::OK, Ok((false, true))));
+    assert_eq!(switch.calls() - calls, 1, "it waits for the store once");
+    for written in [
+        jar.visit(&layer, async |session| session.set("a", &1)).await,
+        jar.visit(&layer, async |session| session.update("a", |a: &mut u32| *a += 1).await).await,
+        jar.visit(&layer, async |session| session.increment("a", 1)).await,
+    ] {
+        assert_eq!(
+            written.status,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "what is not kept must be known"
+        );
+        assert_eq!(written.set_cookies(), [""; 0]);
+    }
+    let saved = jar
+        .visit(&layer, async |session| {
+            session.get::<u32>("a").await?;
+            session.set("a", &1)?;
+            session.save().await
+        })
+        .await;
+    assert!(saved.outcome.is_err());
+    switch.set_down(false);
+    let after = jar.visit(&layer, async |session| session.subject().await).await;
+    assert!(after.outcome.unwrap().is_some(), "nobody was signed out");
+    assert_eq!(layer.counters().created, 1);
 }

@@ -83,6 +83,22 @@ async fn a_sign_in_that_was_sent_twice_succeeds_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sign_in_holds_even_if_another_of_the_same_browser_was_faster() {
+    let app = App::new();
+    let mut browser = app.browser();
+    browser.post("/set?k=cart&v=book").await;
+    let slow = browser.held(&app.gate, Method::POST, "/login?v=alice&held=true").await;
+    // Its response is lost on the way.
+    browser.clone().post("/login?v=alice").await;
+    app.gate.release(1);
+    let (mut browser, answer) = slow.await.unwrap();
+    assert_eq!(answer.status, StatusCode::OK);
+    tokio::time::advance(Duration::from_secs(11)).await;
+    assert_eq!(browser.get("/me").await.body, "alice");
+    assert_eq!(browser.get("/get?k=cart").await.body, "book");
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_user_on_the_same_browser_ends_the_first_ones_id() {
     let app = App::new();
     let mut browser = app.browser();

@@ -1,5 +1,7 @@
 //! Sessions that are kept longer than their request.
 
+use std::time::Duration;
+
 use abide::{Error, MemoryStore, Session, SessionLayer};
 use axum::Router;
 use axum::body::Body;
@@ -8,6 +10,9 @@ use axum::http::{Request, header};
 use axum::routing::get;
 use tokio::sync::mpsc::UnboundedSender;
 use tower::ServiceExt;
+
+use crate::app::App;
+use crate::visit::Jar;
 
 /// A server whose handlers hand out their sessions.
 async fn kept(router: &Router, cookie: Option<&str>) -> Option<String> {
@@ -72,4 +77,74 @@ async fn a_stream_goes_on_with_the_session_it_has_and_learns_of_its_end() {
         assert!(matches!(next.save().await, Err(Error::Gone)));
         assert_eq!(next.get::<String>("b").await.unwrap(), None);
     }
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// A stream of somebody who has signed in, and his browser.
+async fn stream(layer: &SessionLayer) -> (Session, Jar) {
+    let mut jar = Jar::default();
+    let visit = jar
+        .visit(layer, async |session| {
+            session.set_subject("alice")?;
+            Ok(session)
+        })
+        .await;
+    (visit.outcome.unwrap(), jar)
+}
+
+#[tokio::test]
+async fn a_stream_sees_what_others_write_once_it_loads_again() {
+    let layer = SessionLayer::new(MemoryStore::new());
+    let (stream, mut jar) = stream(&layer).await;
+    stream.set("own", "not yet saved").unwrap();
+    jar.visit(&layer, async |session| session.set("a", &1)).await.outcome.unwrap();
+    assert_eq!(stream.get::<u32>("a").await.unwrap(), None);
+    stream.reload().await.unwrap();
+    assert_eq!(stream.get::<u32>("a").await.unwrap(), Some(1));
+    stream.save().await.unwrap();
+    let kept = jar.visit(&layer, async |session| session.get::<String>("own").await).await;
+    assert_eq!(kept.outcome.unwrap().as_deref(), Some("not yet saved"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_keeps_its_session_alive_if_it_wants_to() {
+    let layer = SessionLayer::new(MemoryStore::new()).idle_timeout(10 * MINUTE);
+    let (active, _) = stream(&layer).await;
+    let (idle, _) = stream(&layer).await;
+    for _ in 0..5 {
+        tokio::time::advance(5 * MINUTE).await;
+        active.keep_alive().await.unwrap();
+    }
+    assert!(matches!(idle.keep_alive().await, Err(Error::Gone)), "it was not used in time");
+    assert_eq!(layer.counters().committed, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_told_when_its_session_ends() {
+    let app = App::new();
+    let layer = SessionLayer::new(app.switch.clone());
+    let (stream, mut jar) = stream(&layer).await;
+    let ended = tokio::spawn(async move { stream.ended(MINUTE).await });
+    tokio::time::advance(5 * MINUTE).await;
+    app.switch.set_down(true);
+    tokio::time::advance(5 * MINUTE).await;
+    app.switch.set_down(false);
+    tokio::time::advance(5 * MINUTE).await;
+    assert!(!ended.is_finished(), "an outage is no end");
+    jar.visit(&layer, async |session| {
+        session.end();
+        Ok(())
+    })
+    .await;
+    ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_without_a_session_has_nothing_to_wait_for() {
+    let layer = SessionLayer::new(MemoryStore::new());
+    let visit = Jar::default().visit(&layer, async |session| Ok(session)).await;
+    let stream = visit.outcome.unwrap();
+    stream.reload().await.unwrap();
+    stream.ended(MINUTE).await;
 }

@@ -54,7 +54,51 @@ async fn who_only_reads_or_leaves_nothing_behind_gets_no_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_is_one_call_and_a_write_is_two() {
+async fn a_write_by_who_never_looked_is_one_call() {
+    let app = App::new();
+    let mut browser = app.browser();
+    browser.post("/put?k=a&v=1").await;
+    let calls = app.switch.calls();
+    assert_eq!(browser.post("/put?k=a&v=2").await.set_cookie(), None);
+    assert_eq!(app.switch.calls(), calls + 1);
+    assert_eq!(browser.get("/get?k=a").await.body, "2");
+    let calls = app.switch.calls();
+    browser.post("/remove?k=b").await;
+    assert_eq!(app.switch.calls(), calls + 1, "there was nothing to remove, which a look tells");
+    assert_eq!(browser.post("/put-twice?k=a").await.body, "second");
+    assert_eq!(browser.get("/get?k=a").await.body, "second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_by_who_never_looked_under_an_id_that_finds_nothing_goes_under_a_new_one() {
+    let app = App::new();
+    let (mut browser, mut stale) = (app.browser(), app.browser());
+    browser.post("/put?k=a&v=1").await;
+    stale.cookie.clone_from(&browser.cookie);
+    browser.post("/logout").await;
+    let calls = app.switch.calls();
+    let answer = stale.post("/put?k=a&v=2").await;
+    assert!(answer.status.is_success() && answer.set_cookie().is_some());
+    assert_eq!(app.switch.calls(), calls + 3, "a commit, a load, and a create");
+    assert_eq!(stale.get("/get?k=a").await.body, "2");
+    assert_eq!(browser.get("/get?k=a").await.body, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_cookies_a_write_by_who_never_looked_goes_to_the_one_with_a_session() {
+    let app = App::new();
+    let mut browser = app.browser();
+    browser.post("/put?k=a&v=1").await;
+    let good = browser.cookie.clone().unwrap();
+    browser.cookie = Some(format!("__Host-abide=0f3{}; {good}", "A".repeat(27)));
+    assert_eq!(browser.post("/put?k=a&v=2").await.set_cookie(), None);
+    browser.cookie = Some(good);
+    assert_eq!(browser.get("/get?k=a").await.body, "2");
+    assert_eq!(app.store.sessions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_is_one_call_and_a_write_after_it_another() {
     let app = App::new();
     let mut browser = app.browser();
     browser.post("/set?k=a&v=1").await;

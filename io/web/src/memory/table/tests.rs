@@ -16,6 +16,9 @@ impl Table {
         assert!(self.sessions <= self.sessions_max && self.bytes <= self.bytes_max);
         for (id, entry) in &self.entries {
             assert!(self.due.contains(&(entry.due, *id)));
+            if let What::Live(record) = &entry.what {
+                assert!(entry.due <= record.deadline());
+            }
             if let What::Live(record) = &entry.what
                 && let Some(subject) = &record.subject.value
             {
@@ -166,6 +169,36 @@ fn a_full_table_makes_room_of_what_has_expired_before_it_refuses() {
     let later = now.after(Duration::from_secs(30));
     table.create(id(20), &birth(set(1), later), later).unwrap();
     table.check_invariants();
+}
+
+#[test]
+fn a_session_that_is_used_stays_until_it_is_not() {
+    let mut table = Table::new(20, 100_000);
+    let now = Time::from_secs(1000);
+    table.create(id(1), &birth(set(1), now), now).unwrap();
+    let used = now.after(Duration::from_secs(20));
+    let mut touch = Changes::default();
+    touch.seen = Some(used);
+    assert!(matches!(table.commit(id(1), &touch, used), Ok(Commit::Committed(_))));
+    table.clean(now.after(Duration::from_secs(49)));
+    table.check_invariants();
+    assert_eq!(table.sessions(), 1);
+    table.clean(now.after(Duration::from_secs(50)));
+    table.check_invariants();
+    assert_eq!((table.sessions(), table.bytes()), (0, 0));
+}
+
+#[test]
+fn a_session_may_be_given_less_time_than_it_had() {
+    let mut table = Table::new(20, 100_000);
+    let now = Time::from_secs(1000);
+    table.create(id(1), &birth(set(1), now), now).unwrap();
+    let mut changes = Changes::default();
+    changes.idle_timeout = Some(Duration::from_secs(5));
+    assert!(matches!(table.commit(id(1), &changes, now), Ok(Commit::Committed(_))));
+    table.check_invariants();
+    table.clean(now.after(Duration::from_secs(5)));
+    assert_eq!((table.sessions(), table.bytes()), (0, 0));
 }
 
 #[test]

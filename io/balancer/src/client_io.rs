@@ -32,6 +32,8 @@ pub(crate) struct Client {
     fault: AtomicU8,
     /// What the framing waits for, so that the end of a request knows whether the next has begun.
     head_begun: AtomicBool,
+    /// An answer was over before the content of its request.
+    leaves_content: AtomicBool,
 }
 
 impl Client {
@@ -42,6 +44,7 @@ impl Client {
             tunnel: AtomicBool::new(false),
             fault: AtomicU8::new(0),
             head_begun: AtomicBool::new(false),
+            leaves_content: AtomicBool::new(false),
         }
     }
 
@@ -82,6 +85,15 @@ impl Client {
     pub(crate) fn fault(&self) -> Option<Fault> {
         let place = usize::from(self.fault.load(Relaxed)).checked_sub(1)?;
         Fault::ALL.get(place).copied()
+    }
+
+    /// The answer is over, and the client may still be sending.
+    pub(crate) fn leave_content(&self) {
+        self.leaves_content.store(true, Relaxed);
+    }
+
+    pub(crate) fn leaves_content(&self) -> bool {
+        self.leaves_content.load(Relaxed)
     }
 
     fn refuse(&self, fault: Fault) {

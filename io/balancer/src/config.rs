@@ -3,8 +3,9 @@
 //! Every value that exists is valid on its own. What only the whole can show (two servers of one
 //! name) is checked where the whole comes together, in [`crate::Balancer::bind`](crate::Balancer::bind).
 
-use abide_affinity::{Algorithm, KeyRing, ServerName, Source, Weight};
+use abide_affinity::{Algorithm, ServerName, Source, Weight};
 use abide_cookie::{CookieName, SameSite};
+use abide_keys::KeyRing;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

@@ -25,7 +25,10 @@ use tokio::net::TcpStream;
 const FIELDS_MAX: usize = 100;
 /// How long a refused client is read on, so that the answer reaches it before the reset does.
 const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES_MAX: usize = 256 * 1024;
+const LINGER_BYTES_MAX: u64 = 256 * 1024;
+/// How long one is read on that still sends the content of a request whose answer is over, unless it
+/// stops for [`LINGER`]: clients that look at the answer only when all is sent are many.
+const LINGER_UPLOAD: Duration = Duration::from_secs(10);
 
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -147,29 +150,34 @@ where
         }
         End::Done(_) => (fault.is_some(), b""),
     };
-    if !refused {
+    let uploading = connection.client.leaves_content();
+    if !refused && !uploading {
         return;
     }
     let Some(parts) = serving.into_parts() else { return };
     let mut stream = parts.io.into_inner().into_stream();
     // The socket's buffer was empty, so a few bytes always fit.
     let _ = stream.try_write(answer);
-    linger(&mut stream).await;
+    let _ = tokio::io::AsyncWriteExt::shutdown(&mut stream).await;
+    if refused {
+        linger(&mut stream, LINGER, LINGER_BYTES_MAX).await;
+    } else {
+        linger(&mut stream, LINGER_UPLOAD, u64::MAX).await;
+    }
 }
 
 /// Closing a socket with unread bytes resets it, and the reset can overtake the answer (RFC 9112
 /// section 9.6). So the rest is read, for a while.
-async fn linger(stream: &mut TcpStream) {
+async fn linger(stream: &mut TcpStream, duration: Duration, bytes_max: u64) {
     let mut rest = [0; 4096];
     let mut bytes = 0;
     let reading = async {
-        let _ = tokio::io::AsyncWriteExt::shutdown(stream).await;
-        while let Ok(count @ 1..) = stream.read(&mut rest).await {
-            bytes += count;
-            if bytes > LINGER_BYTES_MAX {
+        while let Ok(Ok(count @ 1..)) = tokio::time::timeout(LINGER, stream.read(&mut rest)).await {
+            bytes += count as u64;
+            if bytes > bytes_max {
                 break;
             }
         }
     };
-    let _ = tokio::time::timeout(LINGER, reading).await;
+    let _ = tokio::time::timeout(duration, reading).await;
 }

@@ -125,6 +125,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         if !self.upload.is_sent() {
             self.upload.cancel();
+            self.connection.client.leave_content();
         }
         let worker = &self.connection.worker;
         let ended = worker.fleet.clock.since_epoch();

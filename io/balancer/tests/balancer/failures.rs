@@ -1,7 +1,8 @@
 //! What happens when something fails, and what must not happen twice.
 
 use crate::harness::{Origin, PATIENCE, Reply, Running, checks, config, eventually, ok};
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
@@ -227,7 +228,7 @@ fn a_stop_finishes_what_is_under_way_and_takes_nothing_new() {
     let answer = busy.answer(false).unwrap();
     assert_eq!((answer.text().as_str(), answer.field("connection")), ("done", Some("close")));
     running.join();
-    assert!(std::net::TcpStream::connect(running.address).is_err());
+    assert!(TcpStream::connect(running.address).is_err());
 }
 
 #[test]
@@ -241,4 +242,32 @@ fn a_stop_does_not_wait_for_ever() {
     let _under_way = silent.accept().unwrap();
     running.join();
     assert!(client.is_closed());
+}
+
+#[test]
+fn an_answer_before_the_content_reaches_a_client_that_sends_all_of_it_first() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        // One that refuses by the head alone, and neither reads on nor closes.
+        let mut answered = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 64]);
+            let _ = stream.write_all(b"HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n");
+            answered.push(stream);
+        }
+    });
+    let running = Running::start(config(&[("a", origin)]));
+    let mebibyte = vec![b'x'; 1024 * 1024];
+    for round in 0..20 {
+        let mut client = TcpStream::connect(running.address).unwrap();
+        client.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4194304\r\n\r\n").unwrap();
+        for _ in 0..4 {
+            client.write_all(&mebibyte).unwrap_or_else(|error| panic!("{error} in round {round}"));
+        }
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 405"), "{answer} in round {round}");
+    }
 }

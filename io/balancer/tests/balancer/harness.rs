@@ -3,12 +3,13 @@
 //! All on free ports of loopback, all gone when dropped. Nothing here sleeps: whatever is waited for
 //! has a deadline ([`PATIENCE`]).
 
-use abide_affinity::{Algorithm, Key, KeyRing, ServerName, Source, Weight};
+use abide_affinity::{Algorithm, ServerName, Source, Weight};
 use abide_balancer::Balancer;
 use abide_balancer::config::{
     AccessLog, Admin, CheckConfig, Config, ServerConfig, StickyConfig, Timeouts,
 };
 use abide_cookie::{CookieName, SameSite};
+use abide_keys::{Key, KeyRing};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;

@@ -8,8 +8,8 @@ use abide_session::{Changes, End, Loaded, OldId, Rename, Store};
 use futures_util::future::{join, poll_immediate};
 
 use crate::stage::{
-    GRACE, assert_commit_is_gone, assert_not_live, birth, load, make, name, new_hash, set, shown,
-    start,
+    GRACE, IDLE, assert_commit_is_gone, assert_not_live, birth, load, make, name, new_hash,
+    new_hash_beside, set, shown, start,
 };
 
 /// After the end nothing brings a session back: no commit, no touch, no renewal, no create.
@@ -23,7 +23,7 @@ pub async fn an_ended_session_stays_ended_whatever_comes_later(store: &dyn Store
     let mut touch = Changes::default();
     touch.seen = Some(now);
     store.commit(id, touch, now).await.expect("commit");
-    let to = new_hash();
+    let to = new_hash_beside(id);
     let rename = Rename::new(to, set("a", "2"), OldId::Follows, now.after(GRACE));
     store.rename(id, rename, now).await.expect("rename");
     store.create(id, birth(set("a", "2"), now), now).await.expect("create");
@@ -42,6 +42,17 @@ pub async fn ending_twice_is_ending_once(store: &dyn Store) {
     assert_eq!(store.end(id, now).await.expect("end"), End::Ended);
     assert_eq!(store.end(id, now).await.expect("end"), End::Gone);
     assert_not_live(store, id, now).await;
+}
+
+/// Servers of an application do not have quite the same time. What one ends that takes the session for
+/// expired, another that does not must not find again.
+pub async fn an_end_is_final_by_every_clock(store: &dyn Store) {
+    let now = start();
+    let id = make(store, now).await;
+    let ahead = now.after(IDLE);
+    assert_eq!(store.end(id, ahead).await.expect("end"), End::Gone);
+    assert_not_live(store, id, now).await;
+    assert_commit_is_gone(store, id, now).await;
 }
 
 /// Ids that anybody can invent take no room.

@@ -12,10 +12,31 @@
 //! ```
 //!
 //! The argument is an expression of a future of a store; it is made anew for each test, and may
-//! well be a new client of one server: no test looks at another's sessions.
+//! well be a new client of one server: no test looks at another's sessions. They may run side by
+//! side, and beside others who use the store. What they made is left to expire.
 //!
 //! Time is an argument of every call, so nothing here sleeps: a test that needs a day to pass says
 //! so. It starts at the wall clock's time, for stores whose server cleans up by a clock of its own.
+//!
+//! # Without the harness
+//!
+//! [`SENTENCES`] has all of them by name, for a program that runs them against a server it was told
+//! of, or leaves one out and says why. Each is also a function of this crate, with what it means in
+//! its documentation.
+//!
+//! ```
+//! # async fn check(store: &dyn abide_session::Store) {
+//! for sentence in abide_store_suite::SENTENCES {
+//!     println!("{}", sentence.name());
+//!     sentence.run(store).await;
+//! }
+//! # }
+//! ```
+//!
+//! # What it does not show
+//!
+//! It looks at a store from one process. Whether it keeps the contract while its server fails over
+//! or a replica lags needs a test of its own.
 
 #![expect(
     clippy::missing_panics_doc,
@@ -26,17 +47,21 @@ mod commits;
 mod endings;
 mod limits;
 mod records;
+mod relatives;
 mod renewals;
 mod stage;
 mod subjects;
+mod walks;
 
 pub use commits::*;
 pub use endings::*;
 pub use limits::*;
 pub use records::*;
+pub use relatives::*;
 pub use renewals::*;
 pub use stage::{Sentence, SentenceFuture};
 pub use subjects::*;
+pub use walks::*;
 
 #[doc(hidden)]
 pub use tokio;
@@ -60,6 +85,7 @@ macro_rules! every_sentence {
             expired_is_never_returned
             a_touch_moves_the_idle_deadline_and_nothing_else
             the_hard_deadline_holds_however_much_a_session_is_used
+            the_hard_deadline_moves_later_and_never_earlier
             the_idle_timeout_can_be_shortened_and_extended
             commit_never_creates
             commit_changes_the_fields_it_names_and_no_others
@@ -69,9 +95,14 @@ macro_rules! every_sentence {
             an_unmet_expectation_is_a_conflict_and_changes_nothing
             a_met_expectation_commits
             twenty_concurrent_increments_give_twenty
+            concurrent_additions_all_count_and_none_conflicts
+            concurrent_changes_of_a_set_all_count
+            a_counter_starts_at_zero_and_a_set_empty
+            counting_what_is_no_number_is_an_error_and_changes_nothing
             each_commit_is_seen_by_the_loads_after_it
             an_ended_session_stays_ended_whatever_comes_later
             ending_twice_is_ending_once
+            an_end_is_final_by_every_clock
             ending_what_is_not_there_leaves_nothing
             a_commit_that_races_an_end_never_revives
             a_dropped_call_leaves_no_half_record
@@ -85,6 +116,7 @@ macro_rules! every_sentence {
             rename_by_a_sign_out_ends_the_old_id
             rename_never_creates_and_never_overwrites
             a_conflict_stops_a_rename
+            a_renewal_under_an_old_id_is_a_conflict_and_moves_nothing
             ending_either_id_ends_both
             list_shows_the_live_sessions_of_a_subject
             list_shows_a_renewed_session_once
@@ -92,6 +124,8 @@ macro_rules! every_sentence {
             end_all_does_not_touch_what_is_bound_later
             end_all_of_nobody_is_no_error
             no_late_commit_escapes_an_end_all
+            a_walk_shows_every_session_that_was_there_throughout
+            a_walk_shows_no_session_that_is_over
         }
     };
 }

@@ -131,6 +131,23 @@ pub async fn the_hard_deadline_holds_however_much_a_session_is_used(store: &dyn 
     assert_commit_is_gone(store, id, start.after(ABSOLUTE)).await;
 }
 
+/// The hard deadline of a session can be put off. Brought forward it can not be: somebody may keep a
+/// mark until then.
+pub async fn the_hard_deadline_moves_later_and_never_earlier(store: &dyn Store) {
+    let now = start();
+    let id = make(store, now).await;
+    let put_off = |deadline| {
+        let mut changes = Changes::default();
+        changes.idle_timeout = Some(ABSOLUTE * 10);
+        changes.hard_deadline = Some(deadline);
+        changes
+    };
+    commit(store, id, put_off(now.after(ABSOLUTE * 2)), now).await;
+    commit(store, id, put_off(now.after(ABSOLUTE / 2)), now).await;
+    assert_eq!(load(store, id, now.after(ABSOLUTE)).await.hard_deadline, now.after(ABSOLUTE * 2));
+    assert_not_live(store, id, now.after(ABSOLUTE * 2)).await;
+}
+
 /// The idle time-out is the session's own, and the last one said counts.
 pub async fn the_idle_timeout_can_be_shortened_and_extended(store: &dyn Store) {
     let now = start();

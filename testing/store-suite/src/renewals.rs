@@ -5,8 +5,8 @@ use std::time::Duration;
 use abide_session::{Changes, Commit, End, Expected, OldId, Rename, Standing, Store};
 
 use crate::stage::{
-    GRACE, assert_commit_is_gone, assert_not_live, bind, commit, fields, load, load_as, make,
-    new_hash, new_subject, renew, set, set_if, shown, start,
+    GRACE, assert_commit_is_gone, assert_not_live, bind, birth, commit, fields, load, load_as,
+    make, new_hash, new_hash_beside, new_subject, renew, set, set_if, shown, start,
 };
 
 /// The session is found under its new id as it was, and changed as was said.
@@ -54,7 +54,8 @@ pub async fn rename_by_a_sign_in_freezes_the_old_id(store: &dyn Store) {
     assert_eq!(shown(&frozen), fields(&[("a", "1")]));
     assert_eq!(frozen.subject.value, None);
     assert_commit_is_gone(store, id, now).await;
-    let rename = Rename::new(new_hash(), Changes::default(), OldId::Follows, now.after(GRACE));
+    let rename =
+        Rename::new(new_hash_beside(id), Changes::default(), OldId::Follows, now.after(GRACE));
     let outcome = store.rename(id, rename, now).await.expect("rename");
     assert_eq!(outcome, Commit::Gone);
     let all = fields(&[("a", "1"), ("later", "1"), ("secret", "1")]);
@@ -75,13 +76,16 @@ pub async fn rename_by_a_sign_out_ends_the_old_id(store: &dyn Store) {
 /// What is not there is not moved, and nothing is moved onto what is there.
 pub async fn rename_never_creates_and_never_overwrites(store: &dyn Store) {
     let now = start();
-    let to = new_hash();
+    let nobody = new_hash();
+    let to = new_hash_beside(nobody);
     let rename = Rename::new(to, set("a", "2"), OldId::Follows, now.after(GRACE));
-    let outcome = store.rename(new_hash(), rename, now).await.expect("rename");
+    let outcome = store.rename(nobody, rename, now).await.expect("rename");
     assert_eq!(outcome, Commit::Gone);
     assert_not_live(store, to, now).await;
 
-    let (one, other) = (make(store, now).await, make(store, now).await);
+    let one = make(store, now).await;
+    let other = new_hash_beside(one);
+    store.create(other, birth(set("a", "1"), now), now).await.expect("create");
     let rename = Rename::new(other, set("a", "2"), OldId::Follows, now.after(GRACE));
     let outcome = store.rename(one, rename, now).await.expect("rename");
     assert_eq!(outcome, Commit::Gone);
@@ -94,13 +98,32 @@ pub async fn rename_never_creates_and_never_overwrites(store: &dyn Store) {
 pub async fn a_conflict_stops_a_rename(store: &dyn Store) {
     let now = start();
     let id = make(store, now).await;
-    let to = new_hash();
+    let to = new_hash_beside(id);
     let stale = set_if("a", Expected::Absent, "2");
     let rename = Rename::new(to, stale, OldId::Follows, now.after(GRACE));
     let outcome = store.rename(id, rename, now).await.expect("rename");
     assert!(matches!(outcome, Commit::Conflict(_)), "{outcome:?}");
     assert_not_live(store, to, now).await;
     assert_eq!(shown(&*load(store, id, now).await), fields(&[("a", "1")]));
+}
+
+/// Of two renewals at once one gives the session a new id. The browser may obey their responses in
+/// either order, and must not be left with an id that was itself renewed.
+pub async fn a_renewal_under_an_old_id_is_a_conflict_and_moves_nothing(store: &dyn Store) {
+    let now = start();
+    let id = make(store, now).await;
+    let to = renew(store, id, Changes::default(), OldId::Follows, now).await;
+    let second = new_hash_beside(id);
+    let rename = Rename::new(second, set("b", "2"), OldId::Follows, now.after(GRACE));
+    let outcome = store.rename(id, rename, now).await.expect("rename");
+    assert!(matches!(outcome, Commit::Conflict(_)), "{outcome:?}");
+    assert_not_live(store, second, now).await;
+    assert_eq!(shown(&*load(store, to, now).await), fields(&[("a", "1")]));
+    // A sign-in is another matter: it has to leave the ids that were known before.
+    let sign_in = bind(&new_subject());
+    let signed_in = renew(store, id, sign_in, OldId::Freezes, now).await;
+    assert_eq!(shown(&*load(store, signed_in, now).await), fields(&[("a", "1")]));
+    load_as(store, to, Standing::Frozen, now).await;
 }
 
 /// A session that has two ids ends under both, by whichever it is ended.

@@ -83,6 +83,11 @@ pub(crate) fn new_hash() -> IdHash {
     new_id().hash()
 }
 
+/// The hash of a new id that a session with this one can move to: it stays in its slot.
+pub(crate) fn new_hash_beside(id: IdHash) -> IdHash {
+    id.beside(&format!("renewed {:016x}", unique()))
+}
+
 /// A subject that no other test has.
 pub(crate) fn new_subject() -> Subject {
     Subject::new(format!("user {:016x}", unique())).expect("a short name")
@@ -191,7 +196,7 @@ pub(crate) async fn renew(
     old: OldId,
     now: Time,
 ) -> IdHash {
-    let to = new_hash();
+    let to = new_hash_beside(id);
     let rename = Rename::new(to, changes, old, now.after(GRACE));
     match store.rename(id, rename, now).await.expect("rename") {
         Commit::Committed(_) => to,

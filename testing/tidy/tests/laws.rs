@@ -50,6 +50,7 @@ fn packages() -> Vec<Package> {
                 .map(|dependency| Dependency {
                     dev: dependency.kind == DependencyKind::Development,
                     name: dependency.name,
+                    alias: dependency.rename,
                 })
                 .collect(),
         })

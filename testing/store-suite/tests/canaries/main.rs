@@ -42,6 +42,7 @@ fn a_commit_that_revives_an_ended_session_is_caught() {
 #[test]
 fn saving_whole_records_is_caught() {
     check(Fault::SavesWholeRecords, "concurrent_commits_to_different_fields_keep_both");
+    check(Fault::SavesWholeRecords, "concurrent_additions_all_count_and_none_conflicts");
 }
 
 #[test]
@@ -57,6 +58,12 @@ fn not_looking_at_expectations_is_caught() {
 }
 
 #[test]
+fn not_looking_at_what_is_added_to_is_caught() {
+    check(Fault::CountsFromZero, "concurrent_changes_of_a_set_all_count");
+    check(Fault::CountsFromZero, "counting_what_is_no_number_is_an_error_and_changes_nothing");
+}
+
+#[test]
 fn changing_some_fields_before_a_conflict_is_caught() {
     check(Fault::AppliesBeforeChecking, "an_unmet_expectation_is_a_conflict_and_changes_nothing");
 }
@@ -67,6 +74,11 @@ fn forgetting_ended_sessions_is_caught() {
 }
 
 #[test]
+fn an_end_that_goes_by_one_clock_is_found() {
+    check(Fault::EndsByOneClock, "an_end_is_final_by_every_clock");
+}
+
+#[test]
 fn an_old_id_that_sees_a_sign_in_is_caught() {
     check(Fault::NeverFreezes, "rename_by_a_sign_in_freezes_the_old_id");
 }
@@ -74,6 +86,11 @@ fn an_old_id_that_sees_a_sign_in_is_caught() {
 #[test]
 fn an_old_id_without_grace_is_caught() {
     check(Fault::NoGrace, "rename_keeps_the_old_id_for_its_grace");
+}
+
+#[test]
+fn renewing_what_was_renewed_is_caught() {
+    check(Fault::RenewsTwice, "a_renewal_under_an_old_id_is_a_conflict_and_moves_nothing");
 }
 
 #[test]

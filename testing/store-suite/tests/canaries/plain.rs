@@ -20,10 +20,13 @@ pub(crate) enum Fault {
     IgnoresExpectations,
     AppliesBeforeChecking,
     ForgetsEnded,
+    EndsByOneClock,
     NeverFreezes,
     NoGrace,
+    RenewsTwice,
     EndAllForgetsTheExcepted,
     NoLimits,
+    CountsFromZero,
 }
 
 #[derive(Debug)]
@@ -116,15 +119,18 @@ impl PlainStore {
             _ => return Ok(Err(Commit::Gone)),
         };
         let stamp = self.rows(|rows| rows.clock.tick(now));
+        let counted =
+            if self.has(Fault::CountsFromZero) { Record::default() } else { record.clone() };
+        let delta = changes.at(stamp, &counted)?;
         let conflicts = changes.conflicts(&record);
         if !conflicts.is_empty() && !self.has(Fault::IgnoresExpectations) {
             if self.has(Fault::AppliesBeforeChecking) {
-                record.merge(changes.at(stamp));
+                record.merge(delta);
                 self.rows(|rows| rows.sessions.insert(at, Row::Here(record)));
             }
             return Ok(Err(Commit::Conflict(conflicts)));
         }
-        record.merge(changes.at(stamp));
+        record.merge(delta);
         record.forget_removed();
         if !self.has(Fault::NoLimits) {
             changes.check()?;
@@ -134,7 +140,18 @@ impl PlainStore {
     }
 
     fn end_now(&self, id: IdHash, now: Time) -> End {
-        let Ok((at, record, ..)) = self.find(id, now) else { return End::Gone };
+        let (at, record) = match self.find(id, now) {
+            Ok((at, record, ..)) => (at, record),
+            Err(Loaded::Expired) if !self.has(Fault::EndsByOneClock) => {
+                self.rows(|rows| {
+                    if let Some(Row::Here(record)) = rows.sessions.get_mut(&id) {
+                        *record = Record::ended(record.hard_deadline);
+                    }
+                });
+                return End::Gone;
+            }
+            Err(_) => return End::Gone,
+        };
         self.rows(|rows| {
             if self.has(Fault::ForgetsEnded) {
                 rows.sessions.remove(&at);
@@ -154,6 +171,9 @@ impl PlainStore {
             Ok(changed) => changed,
             Err(outcome) => return Ok(outcome),
         };
+        if at != id && rename.old == OldId::Follows && !self.has(Fault::RenewsTwice) {
+            return Ok(Commit::Conflict(Vec::new()));
+        }
         let frozen = match rename.old {
             OldId::Freezes if !self.has(Fault::NeverFreezes) => before,
             _ => None,
@@ -187,7 +207,7 @@ impl Store for PlainStore {
                     return Ok(Create::Taken);
                 }
                 let stamp = rows.clock.tick(now);
-                let record = changes.at(stamp);
+                let record = changes.at(stamp, &Record::default())?;
                 if !self.has(Fault::NoLimits) {
                     changes.check()?;
                     record.check()?;

@@ -1,0 +1,202 @@
+//! What clients ask for, and where.
+
+use abide_replica::{Call, Operation};
+use abide_session::{Changes, Expected, FieldChange, FieldName, Id, OldId, Rename, Time, Write};
+use bytes::Bytes;
+
+use crate::history::{Attempt, COUNTER, FIELDS, Kind, Open, Outcome, Session};
+use crate::run::Run;
+
+/// By how much the clocks of the machines and the client may differ, and a little.
+pub(crate) const SKEW_MS: u64 = 5000;
+/// Sessions that are used at a time.
+const ACTIVE: usize = 10;
+
+/// A client does the next thing.
+pub(crate) fn act(run: &mut Run, client: usize) {
+    if run.is_peace || run.open.contains_key(&client) {
+        return;
+    }
+    run.last_number += 1;
+    let number = run.last_number;
+    let (session, kind) = choose(run, number);
+    let id = match kind {
+        Kind::Invented => {
+            run.invented.last().copied().unwrap_or_else(|| run.sessions[session].id())
+        }
+        Kind::Load => id_to_load(run, session),
+        _ => run.sessions[session].id(),
+    };
+    let Some(machine) = machine_for(run, id) else {
+        run.pause_of(client);
+        return;
+    };
+    let now = run.world.moment(machine).wall;
+    let new_id = match kind {
+        Kind::Rename(_) => Some(id.renewed(run.world.random.bytes())),
+        _ => None,
+    };
+    run.sessions[session].maybe.extend(new_id);
+    let mut required = run.sessions[session].required.clone();
+    // An old id that a renewal has ended.
+    required.is_ended |= run.sessions[session].buried == Some(id);
+    if !matches!(kind, Kind::Load | Kind::Invented) {
+        let attempt = Attempt { number, kind: kind.clone(), outcome: Outcome::Open };
+        run.sessions[session].attempts.push(attempt);
+        let is_end = matches!(kind, Kind::End);
+        run.sessions[session].end_tried |= is_end;
+    }
+    let at = run.world.now;
+    run.world.trace.line(at, || format!("client {client}: {kind:?} {session} at node-{machine}"));
+    let process = run.world.machines[machine].process;
+    let open = Open { number, session, kind, id, new_id, machine, process, invoked: at, required };
+    let operation = operation(run, &open, now);
+    run.open.insert(client, open);
+    run.give_up_later(client, number);
+    run.world.call(machine, number, Call { operation, now });
+}
+
+/// A machine that is up: the one that should lead, mostly.
+fn machine_for(run: &mut Run, id: Id) -> Option<usize> {
+    let up: Vec<usize> = run.world.up().into_iter().collect();
+    if run.world.random.percent(60) {
+        let leads = |machine: &usize| {
+            let node = run.world.machines[*machine].node.as_ref();
+            let reign = node.and_then(|node| node.reign(id.slot()));
+            reign.is_some_and(|reign| usize::from(reign.leader.0) == *machine)
+        };
+        if let Some(machine) = up.iter().copied().find(leads) {
+            return Some(machine);
+        }
+    }
+    run.world.random.pick(&up).copied()
+}
+
+fn choose(run: &mut Run, number: u64) -> (usize, Kind) {
+    let is_usable = |session: &Session| !session.end_tried && !session.is_split;
+    let active: Vec<usize> = run
+        .sessions
+        .iter()
+        .enumerate()
+        .filter(|(_, session)| is_usable(session) && session.acknowledged.is_made)
+        .map(|(number, _)| number)
+        .filter(|number| !may_have_expired(run, *number))
+        .collect();
+    let dice = run.world.random.between(0, 99);
+    let is_create = active.is_empty() || (dice < 12 && active.len() < ACTIVE);
+    if is_create {
+        return (create(run), Kind::Create);
+    }
+    if dice < 16 {
+        // One that may be made, has ended, or was made already: whatever there is.
+        let session = run.world.random.between(0, run.sessions.len() as u64 - 1) as usize;
+        let is_over = run.sessions[session].end_tried || may_have_expired(run, session);
+        let kind = if dice < 14 && !is_over { Kind::Create } else { Kind::Load };
+        return (session, kind);
+    }
+    let recent = &active[active.len().saturating_sub(ACTIVE)..];
+    let session = run.world.random.pick(recent).copied().unwrap_or_default();
+    let field = FIELDS[(number % FIELDS.len() as u64) as usize];
+    let kind = match run.world.random.between(0, 99) {
+        0..38 => Kind::Load,
+        38..58 => Kind::Set(field),
+        58..75 => Kind::Add,
+        75..84 => match run.sessions[session].seen.get(field) {
+            Some(stamp) => Kind::Replace(field, *stamp),
+            None => Kind::Set(field),
+        },
+        84..88 => Kind::Remove(field),
+        88..93 => Kind::End,
+        93..97 => Kind::Rename(match run.world.random.between(0, 2) {
+            0 => OldId::Follows,
+            1 => OldId::Freezes,
+            _ => OldId::Ends,
+        }),
+        _ => {
+            let id = Id::from_random(run.world.random.bytes());
+            let id = run.sessions[session].id().renewed(id_bytes(id));
+            run.invented.push(id);
+            Kind::Invented
+        }
+    };
+    (session, kind)
+}
+
+fn id_bytes(id: Id) -> [u8; 22] {
+    let mut bytes = [0; 22];
+    for (to, from) in bytes.iter_mut().zip(id.text().as_str().bytes()) {
+        *to = from;
+    }
+    bytes
+}
+
+fn create(run: &mut Run) -> usize {
+    let mut random: [u8; 22] = run.world.random.bytes();
+    let slot = (run.world.random.next() % u64::from(run.world.slots)) as u16;
+    [random[0], random[1]] = slot.to_be_bytes();
+    let is_short = run.world.random.percent(10);
+    let life = if is_short { 8 } else { 3600 };
+    let hard = run.world.true_wall().as_millis() + life * 1000;
+    run.sessions.push(Session::new(Id::from_random(random), Time::from_millis(hard)));
+    run.sessions.len() - 1
+}
+
+/// The id that a browser has, or an old one that must do as well or must not.
+fn id_to_load(run: &mut Run, session: usize) -> Id {
+    let it = &run.sessions[session];
+    if run.world.random.percent(20) {
+        if let Some(buried) = it.buried {
+            return buried;
+        }
+        let wall = run.world.true_wall().as_millis();
+        if let Some((followed, until)) = it.followed
+            && wall + SKEW_MS < until.as_millis()
+        {
+            return followed;
+        }
+    }
+    it.id()
+}
+
+fn operation(run: &Run, open: &Open, now: Time) -> Operation {
+    let Open { id, new_id, number, session, kind, .. } = open;
+    let (id, new_id, session) = (*id, *new_id, *session);
+    let mut changes = Changes::default();
+    changes.seen = Some(now);
+    let value = Bytes::copy_from_slice(&number.to_le_bytes());
+    let mut put = |field: &'static str, change: FieldChange| {
+        if let Ok(name) = FieldName::new(field) {
+            changes.fields.insert(name, change);
+        }
+    };
+    match kind {
+        Kind::Load => return Operation::Load(id.hash()),
+        Kind::End => return Operation::End(id.hash()),
+        Kind::Create => {
+            put("a", FieldChange::blind(Some(value)));
+            changes.created = Some(now);
+            changes.idle_timeout = Some(std::time::Duration::from_hours(1));
+            changes.hard_deadline = Some(run.sessions[session].hard_deadline);
+            return Operation::Create(id.hash(), changes);
+        }
+        Kind::Set(field) => put(field, FieldChange::blind(Some(value))),
+        Kind::Remove(field) => put(field, FieldChange::blind(None)),
+        Kind::Replace(field, stamp) => {
+            put(field, FieldChange::based_on(Expected::Written(*stamp), Some(value)));
+        }
+        Kind::Add => put(COUNTER, FieldChange::relative(Write::Add(1))),
+        Kind::Invented => put("a", FieldChange::blind(Some(value))),
+        Kind::Rename(old) => {
+            let to = new_id.unwrap_or(id).hash();
+            let until = Time::from_millis(now.as_millis() + 12_000);
+            return Operation::Rename(id.hash(), Rename::new(to, changes, *old, until));
+        }
+    }
+    Operation::Commit(id.hash(), changes)
+}
+
+/// Whether its time may be over, by some clock.
+pub(crate) fn may_have_expired(run: &Run, session: usize) -> bool {
+    let wall = run.world.true_wall().as_millis();
+    run.sessions[session].hard_deadline.as_millis() <= wall + SKEW_MS
+}

@@ -1,0 +1,396 @@
+//! The machines, their clocks, and what happens next.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::time::Duration;
+
+use abide_replica::{
+    Action, Answer, Birth, Call, Config, Event, Letter, Message, Moment, Mutant, Node, NodeId,
+};
+use abide_session::Time;
+
+use crate::network::{MILLI, Network, Real, SECOND};
+use crate::random::Random;
+use crate::trace::{Trace, is_sure_read, kind, name};
+
+/// The wall clock when a run begins.
+const WALL: u64 = 1_800_000_000_000;
+/// How long a machine waits for one that does not answer.
+const DIAL_TIMEOUT: Real = 300 * MILLI;
+
+/// What happens at some time.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    /// Something reaches the process that a machine had when it was sent.
+    Arrives(usize, u64, Box<Event>, Option<u64>),
+    /// A connection that was asked for is made or not.
+    Dialed(usize, u64, usize),
+    Client(usize),
+    ClientGivesUp(usize, u64),
+    Fault,
+    Start(usize),
+    Resume(usize),
+    Breaks(usize, usize, u64),
+    /// Time to do something: of the run's own.
+    Look,
+}
+
+#[derive(Debug)]
+struct Due(Real, u64, Happening);
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        (self.0, self.1) == (other.0, other.1)
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.0, self.1).cmp(&(other.0, other.1))
+    }
+}
+
+pub(crate) struct Machine {
+    pub(crate) node: Option<Node>,
+    /// Which process it is: what was sent to another one is lost.
+    pub(crate) process: u64,
+    birth: Birth,
+    pub(crate) paused_until: Real,
+    held_back: Vec<(Event, Option<u64>)>,
+    wake: (u64, Real),
+    /// Until when it was held up or dead.
+    pub(crate) disturbed: Real,
+    offset: i64,
+    drift_ppm: i64,
+    connected: BTreeMap<usize, u64>,
+    /// The last process, and when it died.
+    pub(crate) corpse: Option<(Node, Real)>,
+}
+
+pub(crate) struct World {
+    pub(crate) now: Real,
+    pub(crate) random: Random,
+    pub(crate) network: Network,
+    pub(crate) machines: Vec<Machine>,
+    heap: BinaryHeap<Reverse<Due>>,
+    order: u64,
+    pub(crate) slots: u16,
+    mutant: Option<Mutant>,
+    pub(crate) trace: Trace,
+    pub(crate) answers: Vec<(usize, u64, Answer)>,
+    /// Machines that have just answered a read without a flag.
+    pub(crate) reads: Vec<usize>,
+    pub(crate) notes: BTreeMap<&'static str, u64>,
+    pub(crate) broken_invariant: Option<(usize, &'static str)>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, nodes: usize, slots: u16, mutant: Option<Mutant>) -> Self {
+        let mut random = Random::new(seed);
+        let machines = (0..nodes)
+            .map(|_| Machine {
+                node: None,
+                process: 0,
+                birth: Birth(0),
+                paused_until: 0,
+                held_back: Vec::new(),
+                wake: (0, 0),
+                disturbed: 0,
+                offset: random.between(0, 4000) as i64 - 2000,
+                drift_ppm: random.between(0, 2000) as i64 - 1000,
+                connected: BTreeMap::new(),
+                corpse: None,
+            })
+            .collect();
+        Self {
+            now: 0,
+            random,
+            network: Network::default(),
+            machines,
+            heap: BinaryHeap::new(),
+            order: 0,
+            slots,
+            mutant,
+            trace: Trace::default(),
+            answers: Vec::new(),
+            reads: Vec::new(),
+            notes: BTreeMap::new(),
+            broken_invariant: None,
+        }
+    }
+
+    pub(crate) fn at(&mut self, at: Real, happening: Happening) {
+        self.order += 1;
+        self.heap.push(Reverse(Due(at, self.order, happening)));
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Happening> {
+        let Reverse(Due(at, _, happening)) = self.heap.pop()?;
+        self.now = at;
+        Some(happening)
+    }
+
+    pub(crate) fn moment(&self, machine: usize) -> Moment {
+        let machine = &self.machines[machine];
+        let passed = self.now as i64 + self.now as i64 * machine.drift_ppm / 1_000_000;
+        let wall = WALL as i64 + passed / 1000 + machine.offset;
+        Moment {
+            passed: Duration::from_micros(passed.max(0) as u64),
+            wall: Time::from_millis(wall as u64),
+        }
+    }
+
+    /// The wall clock of somebody whose clock is right.
+    pub(crate) const fn true_wall(&self) -> Time {
+        Time::from_millis(WALL + self.now / 1000)
+    }
+
+    pub(crate) fn is_up(&self, machine: usize) -> bool {
+        self.machines[machine].node.is_some()
+    }
+
+    pub(crate) fn is_running(&self, machine: usize) -> bool {
+        self.is_up(machine) && self.machines[machine].paused_until <= self.now
+    }
+
+    pub(crate) fn start(&mut self, machine: usize) {
+        if self.is_up(machine) {
+            return;
+        }
+        let moment = self.moment(machine);
+        let roster = (0..self.machines.len()).map(|n| format!("node-{n}")).collect();
+        let (slots, mutant, now) = (self.slots, self.mutant, self.now);
+        let it = &mut self.machines[machine];
+        it.birth = Birth(moment.wall.as_millis().max(it.birth.0 + 1));
+        it.process += 1;
+        it.connected.clear();
+        it.held_back.clear();
+        it.paused_until = 0;
+        it.wake = (0, 0);
+        let config = Config {
+            roster,
+            own: NodeId(machine as u16),
+            birth: it.birth,
+            copies: 2,
+            slots,
+            skew: Duration::from_secs(5),
+            bytes_max: usize::MAX,
+            mutant,
+        };
+        it.node = Some(Node::new(config, moment));
+        self.network.forget(machine, now);
+        self.trace.line(now, || format!("node-{machine} starts, empty"));
+        self.give(machine, Event::Woken, None);
+    }
+
+    pub(crate) fn kill(&mut self, machine: usize) {
+        let now = self.now;
+        self.trace.line(now, || format!("node-{machine} is killed"));
+        self.trace.mix(now);
+        let Some(node) = self.machines[machine].node.take() else { return };
+        self.machines[machine].corpse = Some((node, now));
+        for peer in 0..self.machines.len() {
+            if peer != machine {
+                self.sever(machine, peer);
+            }
+        }
+        self.machines[machine].connected.clear();
+    }
+
+    /// Breaks a connection, so that both ends learn of it when a packet of the other's can reach them,
+    /// and otherwise when they give up.
+    pub(crate) fn sever(&mut self, a: usize, b: usize) {
+        let Some(connection) = self.network.connection(a, b) else { return };
+        let now = self.now;
+        // What is on the wire arrives or does not.
+        let lost_from = now + self.random.between(0, 2 * MILLI);
+        self.network.sever(a, b, lost_from);
+        for (to, from) in [(a, b), (b, a)] {
+            let mut at = self.network.arrival(from, to, now, &mut self.random);
+            if self.network.is_cut(from, to, now) {
+                at = at.max(now + self.random.between(SECOND / 2, 2 * SECOND));
+            }
+            let process = self.machines[to].process;
+            let event = Event::Broken(NodeId(from as u16));
+            self.at(at, Happening::Arrives(to, process, Box::new(event), Some(connection)));
+        }
+    }
+
+    /// An event comes to a machine; if it is paused, when it goes on.
+    pub(crate) fn give(&mut self, machine: usize, event: Event, connection: Option<u64>) {
+        if !self.is_up(machine) {
+            return;
+        }
+        if !self.is_running(machine) {
+            self.machines[machine].held_back.push((event, connection));
+            return;
+        }
+        let it = &mut self.machines[machine];
+        // A machine knows a connection from when it was told of it until it was told of its end.
+        match (&event, connection) {
+            (Event::Connected(peer), Some(connection)) => {
+                let peer = usize::from(peer.0);
+                let before = it.connected.insert(peer, connection);
+                if before.is_some_and(|before| before > connection) {
+                    it.connected.insert(peer, before.unwrap_or_default());
+                    return;
+                }
+            }
+            (Event::Broken(peer), Some(connection)) => {
+                let peer = usize::from(peer.0);
+                if it.connected.get(&peer) != Some(&connection) {
+                    return;
+                }
+                it.connected.remove(&peer);
+            }
+            (Event::Received(peer, _), Some(connection)) => {
+                let known = it.connected.get(&usize::from(peer.0));
+                if known.is_none_or(|known| *known != connection) {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        self.step(machine, event);
+    }
+
+    fn step(&mut self, machine: usize, event: Event) {
+        let (moment, now) = (self.moment(machine), self.now);
+        self.trace.mix(now ^ (machine as u64) << 56 ^ kind(&event));
+        self.trace.line(now, || format!("node-{machine} <- {event:?}"));
+        let Some(node) = &mut self.machines[machine].node else { return };
+        let actions = node.step(moment, event);
+        if let Err(broken) = node.check_invariants() {
+            self.broken_invariant.get_or_insert((machine, broken.0));
+        }
+        for action in actions {
+            self.act(machine, action);
+        }
+    }
+
+    fn act(&mut self, machine: usize, action: Action) {
+        let now = self.now;
+        match action {
+            Action::Send(to, letter) => self.send(machine, usize::from(to.0), letter),
+            Action::Dial(to) => {
+                let process = self.machines[machine].process;
+                let peer = usize::from(to.0);
+                let at = now + self.random.between(300, 1800);
+                self.at(at, Happening::Dialed(machine, process, peer));
+            }
+            Action::Answer(number, answer) => {
+                self.reads.extend(is_sure_read(&answer).then_some(machine));
+                self.answers.push((machine, number, answer));
+            }
+            Action::Wake(passed) => self.wake(machine, passed),
+            Action::Note(note) => {
+                *self.notes.entry(name(&note)).or_default() += 1;
+                self.trace.line(now, || format!("node-{machine} notes {note:?}"));
+            }
+        }
+    }
+
+    fn wake(&mut self, machine: usize, passed: Duration) {
+        let now = self.now;
+        let it = &mut self.machines[machine];
+        let micros = passed.as_micros() as u64;
+        if it.wake.0 == micros && it.wake.1 > now {
+            return;
+        }
+        let process = it.process;
+        // The first microsecond of real time at which the machine's clock shows it.
+        let real = (micros as i64 * 1_000_000 / (1_000_000 + it.drift_ppm)).max(0) as u64 + 2;
+        let at = real.max(now + 1);
+        it.wake = (micros, at);
+        self.at(at, Happening::Arrives(machine, process, Box::new(Event::Woken), None));
+    }
+
+    fn send(&mut self, from: usize, to: usize, letter: Letter) {
+        if let Message::Answered(_, answer) = &letter.message {
+            self.reads.extend(is_sure_read(answer).then_some(from));
+        }
+        let Some(connection) = self.machines[from].connected.get(&to).copied() else { return };
+        let now = self.now;
+        self.trace.line(now, || {
+            let is_noise = matches!(letter.message, Message::Ping { .. } | Message::Pong { .. });
+            if is_noise { String::new() } else { format!("node-{from} -> node-{to}: {letter:?}") }
+        });
+        let at = self.network.arrival(from, to, now, &mut self.random);
+        if !self.network.carries(connection, at) {
+            return;
+        }
+        let process = self.machines[to].process;
+        let event = Event::Received(NodeId(from as u16), letter);
+        self.at(at, Happening::Arrives(to, process, Box::new(event), Some(connection)));
+    }
+
+    pub(crate) fn arrives(
+        &mut self,
+        machine: usize,
+        process: u64,
+        event: Event,
+        connection: Option<u64>,
+    ) {
+        if self.machines[machine].process != process {
+            return;
+        }
+        let is_message = matches!(event, Event::Received(..));
+        if is_message && connection.is_some_and(|it| !self.network.carries(it, self.now)) {
+            return;
+        }
+        self.give(machine, event, connection);
+    }
+
+    pub(crate) fn dialed(&mut self, machine: usize, process: u64, peer: usize) {
+        if self.machines[machine].process != process {
+            return;
+        }
+        let now = self.now;
+        if self.network.is_cut(machine, peer, now) || self.network.is_cut(peer, machine, now) {
+            let event = Event::Unreachable(NodeId(peer as u16));
+            self.at(
+                now + DIAL_TIMEOUT,
+                Happening::Arrives(machine, process, Box::new(event), None),
+            );
+        } else if !self.is_up(peer) {
+            self.give(machine, Event::Refused(NodeId(peer as u16)), None);
+        } else if self.network.connection(machine, peer).is_none() {
+            let connection = self.network.connect(machine, peer);
+            for (to, from) in [(machine, peer), (peer, machine)] {
+                let at = self.network.arrival(from, to, now, &mut self.random);
+                let process = self.machines[to].process;
+                let event = Event::Connected(NodeId(from as u16));
+                self.at(at, Happening::Arrives(to, process, Box::new(event), Some(connection)));
+            }
+        } else {
+            // The other has made it in the meantime.
+            let event = Event::Unreachable(NodeId(peer as u16));
+            self.give(machine, event, None);
+        }
+    }
+
+    pub(crate) fn resume(&mut self, machine: usize) {
+        if !self.is_running(machine) {
+            return;
+        }
+        let now = self.now;
+        self.trace.line(now, || format!("node-{machine} goes on"));
+        for (event, connection) in std::mem::take(&mut self.machines[machine].held_back) {
+            self.give(machine, event, connection);
+        }
+    }
+
+    pub(crate) fn call(&mut self, machine: usize, number: u64, call: Call) {
+        self.give(machine, Event::Call(number, call), None);
+    }
+
+    /// The machines that are not dead.
+    pub(crate) fn up(&self) -> BTreeSet<usize> {
+        (0..self.machines.len()).filter(|machine| self.is_up(*machine)).collect()
+    }
+}

@@ -12,6 +12,36 @@ use clap_complete::Shell;
 use crate::configuration::keys::{KEYS, Shape};
 use crate::configuration::{Place, Written};
 
+/// The stores, for the end of a help text.
+macro_rules! stores {
+    () => {
+        "  \
+        sqlite://FILE                  one file for all servers of a machine; needs nothing installed\n  \
+        postgres://USER@HOST/DATABASE  PostgreSQL\n  \
+        mysql://USER@HOST/DATABASE     MySQL or MariaDB\n  \
+        redis://HOST:PORT              Redis or Valkey; rediss:// with TLS\n  \
+        redis+sentinel://HOST:PORT,HOST:PORT/MASTER\n  \
+        redis+cluster://HOST:PORT,HOST:PORT\n  \
+        memcached://HOST:PORT,HOST:PORT\n\n\
+        With sealed+ before a URL, as in sealed+redis://HOST, values are sealed before they leave the\n\
+        server: whoever reads the store learns none. It needs keys, as cookies do.\n\n\
+        Everybody on this machine can see the flags of a process. A URL with a password belongs into\n\
+        the variable that stands with the flag."
+    };
+}
+
+/// Where sessions can be kept, likewise.
+macro_rules! places {
+    () => {
+        concat!(
+            "Where sessions can be kept:\n  \
+            memory                         in each server's own memory, lost with it\n  \
+            cookie                         in the browser, sealed\n",
+            stores!()
+        )
+    };
+}
+
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(
@@ -38,6 +68,7 @@ pub(crate) enum Action {
     Balance(Balance),
     Demo(Demo),
     App(App),
+    Sessions(Sessions),
     Check(Check),
     Explain(Explain),
     Keygen(Keygen),
@@ -63,6 +94,9 @@ pub(crate) struct Balance {
     /// Stop when standard input ends, as it does when the parent dies.
     #[arg(long, hide = true)]
     pub(crate) exit_with_stdin: bool,
+    /// The keys stand on standard input, up to an empty line.
+    #[arg(long, hide = true)]
+    pub(crate) keys_from_stdin: bool,
 }
 
 /// A configuration: a file, and flags that win over it.
@@ -80,10 +114,11 @@ pub(crate) struct Source {
 /// Starts three small web shops and a balancer in front of them, each a process of its own. Open
 /// the address that it prints, sign in, fill a cart, and stop the server that holds it.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(after_help = concat!("Examples:\n  \
     abide demo\n  \
-    abide demo --listen 127.0.0.1:9000 --servers 5\n\n\
-    Keys while it runs: 1 to 9 stop or start a server, q stops everything.")]
+    abide demo --keep sqlite://sessions.db\n  \
+    abide demo --keep redis://127.0.0.1:6379 --servers 5\n\n\
+    Keys while it runs: 1 to 9 stop or start a server, q stops everything.\n\n", places!()))]
 pub(crate) struct Demo {
     /// Where browsers connect
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
@@ -91,9 +126,10 @@ pub(crate) struct Demo {
     /// How many shop servers to start, 2 to 9
     #[arg(long, value_name = "NUMBER", default_value = "3")]
     pub(crate) servers: String,
-    /// Where the shops keep their sessions: memory
-    #[arg(long, value_name = "KIND", default_value = "memory")]
-    pub(crate) keep: String,
+    /// Where the shops keep their sessions: memory, cookie, or the URL of a store (see below). The
+    /// variable `ABIDE_KEEP` may hold it instead [default: memory]
+    #[arg(long, value_name = "WHERE")]
+    pub(crate) keep: Option<String>,
 }
 
 /// Run one shop server of the demo
@@ -101,8 +137,10 @@ pub(crate) struct Demo {
 /// A small web shop that uses the abide library, and a JSON API for tests and benchmarks. It is
 /// made for plain http on loopback: its cookie is not marked Secure.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(after_help = concat!("Examples:\n  \
     abide app --name a --listen 127.0.0.1:8081\n  \
+    abide app --name a --keep redis://127.0.0.1:6379\n  \
+    abide app --name a --keep cookie --keys-file keys\n  \
     curl -c jar -b jar -X POST 'http://127.0.0.1:8081/api/login?user=ada'\n  \
     curl -c jar -b jar 'http://127.0.0.1:8081/api/me'\n\n\
     The JSON API (delay_ms up to 60000, before the session is changed):\n  \
@@ -115,8 +153,10 @@ pub(crate) struct Demo {
     GET  /api/read?delay_ms=        read the session, change nothing\n  \
     GET  /api/plain                 never touch the session\n  \
     POST /api/renew?delay_ms=       give the session a new id\n  \
-    POST /api/big?bytes=            set a field of so many bytes\n  \
-    GET  /health                    200 while it serves")]
+    POST /api/big?bytes=            set a field of so many bytes; 413 if that is too large\n  \
+    GET  /health                    200 while it serves\n  \
+    GET  /ready                     200 while the store answers too, else 503\n  \
+    GET  /metrics                   what happened to sessions, for Prometheus\n\n", places!()))]
 pub(crate) struct App {
     /// Where it listens; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
@@ -124,15 +164,93 @@ pub(crate) struct App {
     /// What it calls itself
     #[arg(long, value_name = "NAME", default_value = "a")]
     pub(crate) name: String,
-    /// Where it keeps sessions: memory
-    #[arg(long, value_name = "KIND", default_value = "memory")]
-    pub(crate) keep: String,
+    /// Where it keeps sessions: memory, cookie, or the URL of a store (see below). The variable
+    /// `ABIDE_KEEP` may hold it instead
+    ///
+    /// In cookies they outlive every server, and have a price: of two answers under way at once the
+    /// browser keeps the last one's session, and who has copied a cookie can use it until it
+    /// expires, signed out or not. In a store they outlive every server too, and nothing is lost
+    /// between requests; while the store does not answer, neither do requests that need a session.
+    ///
+    /// [default: memory]
+    #[arg(long, value_name = "WHERE")]
+    pub(crate) keep: Option<String>,
+    /// Where sessions were kept before: each moves to --keep when it is first used. The variable
+    /// `ABIDE_KEEP_FROM` may hold it instead
+    ///
+    /// All servers need it at the same time, because one without it does not find what has moved.
+    /// Where they are restarted one by one, first give all of them --keep-next.
+    /// `abide sessions move` moves the rest and says when this can go. Sessions in cookies move
+    /// when their browsers come, so --keep-from cookie has to stay for 14 days, and so has a store
+    /// from which sessions move into cookies.
+    #[arg(long, value_name = "WHERE")]
+    pub(crate) keep_from: Option<String>,
+    /// Where sessions are going to be kept: the first phase of a move, in which they stay where they
+    /// are and what other servers have moved is found. The variable `ABIDE_KEEP_NEXT` may hold it
+    /// instead
+    ///
+    /// When all servers have it, give them, one by one, the new place by --keep and the old one by
+    /// --keep-from.
+    #[arg(long, value_name = "URL")]
+    pub(crate) keep_next: Option<String>,
+    /// The keys that seal cookies, and values in a sealed+ store, one a line as `abide keygen` prints
+    /// them: the first seals, all open. Servers behind one balancer need the same keys. The variable
+    /// `ABIDE_KEYS` may hold the keys instead
+    ///
+    /// [default for cookies: a new key at each start, so sessions end with the process]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys_file: Option<String>,
     /// The demo that started it, which can stop and start servers.
     #[arg(long, hide = true, value_name = "ADDRESS")]
     pub(crate) demo_control: Option<String>,
     /// Stop when standard input ends, as it does when the parent dies.
     #[arg(long, hide = true)]
     pub(crate) exit_with_stdin: bool,
+    /// The keys stand on standard input, up to an empty line.
+    #[arg(long, hide = true)]
+    pub(crate) keys_from_stdin: bool,
+}
+
+/// Work on the sessions of a store
+#[derive(Debug, Args)]
+pub(crate) struct Sessions {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub(crate) action: SessionsAction,
+}
+
+/// What can be done with the sessions of a store.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionsAction {
+    Move(MoveSessions),
+}
+
+/// Move sessions from one store to another while their users stay signed in
+///
+/// First let every server of the app know both stores (for `abide app`: --keep TO --keep-from FROM);
+/// from then on a session moves when it is used. This command moves those that nobody uses, and says
+/// when the old store can be switched off. It can be stopped at any time, and started again: what has
+/// moved has moved, the rest stays where it is.
+#[derive(Debug, Args)]
+#[command(after_help = concat!("Examples:\n  \
+    abide sessions move --from sqlite://sessions.db --to redis://127.0.0.1:6379\n  \
+    ABIDE_KEEP=redis://app:secret@cache1 abide sessions move --from sqlite://sessions.db --json\n\n\
+    Exit status: 0 the old store is empty, 1 it is not yet (the text says what to do).\n\n\
+    Stores:\n", stores!()))]
+pub(crate) struct MoveSessions {
+    /// The store that has them. The variable `ABIDE_KEEP_FROM` may hold it instead
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: Option<String>,
+    /// The store to move them to. The variable `ABIDE_KEEP` may hold it instead
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: Option<String>,
+    /// The keys of a sealed+ store; those of the app. The variable `ABIDE_KEYS` may hold them
+    /// instead
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys_file: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Say whether a configuration file is right, and every fault if not
@@ -183,14 +301,24 @@ pub(crate) struct Explain {
     pub(crate) json: bool,
 }
 
-/// Print new keys for the balancer's cookie
+/// Print new keys for the balancer's cookie, or for sessions in cookies
 ///
-/// Put them into a file, one a line, readable by the balancer only, and name it by --keys-file.
-/// To change keys: add the new one as the last line everywhere, then make it the first line
-/// everywhere, and drop the old one when cookies sealed by it are too old to count. A balancer reads
-/// its keys when it starts, so each step ends with a restart.
+/// A key seals two kinds of cookies: the balancer's own, which names a server, and the sessions of
+/// apps that keep them in the browser (`abide app --keep cookie`, `SealedCookie` in the library).
+/// Whoever has the key can read such cookies and make them, so keep it as you keep a password.
+///
+/// Put it into a file that only the program can read (mode 0600), the same on every machine, and
+/// name that by --keys-file. The file holds 1 to 8 keys, one a line: the first seals, all open.
+/// Give the balancers a file of their own: they need not be able to read sessions.
+///
+/// To change a key without signing anybody out: add the new one as the second line everywhere, make
+/// it the first line everywhere, and drop the old one when what it sealed has expired. Keys are read
+/// at the start, so each step ends with a restart. docs/operate/rotate-keys.md says how long to wait,
+/// and what to do when a key has leaked.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  (umask 077; abide keygen > /etc/abide/keys)")]
+#[command(after_help = "Examples:\n  \
+    (umask 077; abide keygen > keys)    a file that only you can read\n  \
+    abide keygen >> keys                one more key, as the last line")]
 pub(crate) struct Keygen {
     /// How many, 1 to 8
     #[arg(long, value_name = "NUMBER", default_value = "1")]

@@ -7,6 +7,7 @@ mod completions;
 mod demo;
 mod explain;
 mod keygen;
+mod sessions;
 
 pub(crate) use app::app;
 pub(crate) use balance::balance;
@@ -15,8 +16,11 @@ pub(crate) use completions::completions;
 pub(crate) use demo::demo;
 pub(crate) use explain::explain;
 pub(crate) use keygen::{keygen, new_key};
+pub(crate) use sessions::sessions;
 
+use crate::configuration::surroundings::Surroundings;
 use crate::configuration::{Fault, Place, Problem, Reader, Written};
+use crate::keep::{self, Choice, Ends};
 
 /// Reads the flags of a command that has no file, by the same means as the balancer's.
 struct FlagReader(Reader);
@@ -27,13 +31,35 @@ impl FlagReader {
         Self(Reader::new([flags.into_iter().map(written).collect()]))
     }
 
-    /// The flag's value; `None` only if it is wrong.
+    /// The same for flags that may be missing, each with the variable that stands in for it, if one
+    /// does: the flag wins.
+    fn with_environment(
+        flags: impl IntoIterator<Item = (&'static str, Option<String>)>,
+        variables: &[(&'static str, &'static str)],
+    ) -> Self {
+        let given = flags
+            .into_iter()
+            .filter_map(|(key, text)| Some(Written { key, text: text?, place: Place::Flag }));
+        Self(Reader::new([given.collect(), keep::environment(variables)]))
+    }
+
+    /// The flag's value; `None` if it is wrong, or was not given.
     fn read<T>(
         &mut self,
         key: &'static str,
         parse: impl Fn(&str) -> Result<T, Fault>,
     ) -> Option<T> {
         self.0.optional(key, parse)
+    }
+
+    /// Where sessions are kept, and what that needs.
+    fn choice(&mut self, surroundings: &Surroundings<'_>) -> Option<Choice> {
+        Choice::read(&mut self.0, surroundings)
+    }
+
+    /// The two stores of a move, and what they need.
+    fn ends(&mut self, surroundings: &Surroundings<'_>) -> Option<Ends> {
+        Ends::read(&mut self.0, surroundings)
     }
 
     fn into_problems(self) -> Vec<Problem> {

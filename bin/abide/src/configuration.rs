@@ -7,14 +7,15 @@
 //!
 //! A key has the same name as a flag (`--listen`) and in the file (`listen = …`); a flag wins over
 //! the file, and a list given by flags replaces the whole list of the file. Nothing here touches the
-//! outside world but [`balance::read`], which opens the two files that flags may name: the tests
-//! give text.
+//! outside world but [`surroundings`] and the looking up of host names: the tests give text.
 
 pub(crate) mod balance;
 mod file;
 pub(crate) mod keys;
 mod problem;
 mod reader;
+pub(crate) mod ring;
+pub(crate) mod surroundings;
 pub(crate) mod value;
 
 pub(crate) use problem::{Place, Problem, Problems};

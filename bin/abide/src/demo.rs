@@ -5,6 +5,10 @@
 //! listener on loopback ([`control`]), and from the terminal ([`terminal`]). No child outlives this
 //! process: each ends when its standard input does, and the system closes that pipe however this
 //! process ends.
+//!
+//! Keys are drawn when the demo starts and live as long as it does; those of a store that outlives it
+//! are given. Children get keys by standard input: they stand in no command line, no environment and
+//! no file. The URL of a store they get by their environment, which only this user can read.
 
 mod child;
 mod control;
@@ -17,17 +21,17 @@ use serde_json::json;
 
 use crate::commands::new_key;
 use crate::failure::Failure;
+use crate::keep::{self, Choice, Keep};
 use crate::process;
-use crate::shop::Keep;
 
 use child::Child;
-use fleet::{Fleet, Order};
+use fleet::{Fleet, Order, Sessions};
 
 /// The most shop servers: each has a key of the terminal, 1 to 9.
 pub(crate) const SERVERS_MAX: usize = 9;
 
 /// What to start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     /// Where browsers connect.
     pub(crate) listen: SocketAddr,
@@ -37,23 +41,26 @@ pub(crate) struct Plan {
     pub(crate) keep: Keep,
 }
 
-/// Starts everything and runs until it is asked to stop. On an error nothing is left running.
-pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
-    // If the port is taken, say so before anything is started.
+/// Starts everything and runs until it is asked to stop. On an error nothing is left running. `keys`
+/// are what was given to seal sessions with, as text.
+pub(crate) async fn run(plan: Plan, choice: Choice, keys: Option<String>) -> Result<(), Failure> {
+    // If the port is taken or the store can not be used, say so once, before anything is started.
     drop(process::listen(plan.listen).await?);
+    drop(keep::open(choice).await?);
     let stop = process::stop_asked(false)?;
     let (control, control_address) = process::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
-    let fleet = Fleet::start(plan.servers, plan.keep, control_address).await?;
+    let sessions = Sessions::new(plan.keep.clone(), keys)?;
+    let fleet = Fleet::start(plan.servers, sessions, control_address).await?;
     let mut balancer = start_balancer(plan.listen, &fleet).await?;
 
     let listen = balancer.address("listen")?;
     let more = json!({
-        "admin": balancer.address("admin")?, "keep": plan.keep.as_str(),
+        "admin": balancer.address("admin")?, "keep": plan.keep.to_string(),
         "balancer_pid": balancer.pid(), "servers": fleet.processes(),
     });
     process::ready("demo", listen, &more)?;
     let page = format!("http://{listen}/");
-    let keys = terminal::greet(&page, plan.servers);
+    let keys = terminal::greet(&page, &plan);
 
     let (orders, inbox) = fleet::channel();
     let mut owner = tokio::spawn(fleet.run(inbox));
@@ -75,7 +82,7 @@ pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
     ended.map_err(|text| Failure::Other(text.to_owned()))
 }
 
-/// The balancer in front of the shops. Its key is drawn here and lives as long as the demo.
+/// The balancer in front of the shops. Its key is its own: it has no business in the sessions.
 async fn start_balancer(listen: SocketAddr, fleet: &Fleet) -> Result<Child, Failure> {
     let mut arguments: Vec<String> =
         ["balance", "--exit-with-stdin", "--verdict-header"].map(str::to_owned).into();
@@ -85,5 +92,5 @@ async fn start_balancer(listen: SocketAddr, fleet: &Fleet) -> Result<Child, Fail
     arguments.extend(["--check-path=/health", "--check-interval-ms=250"].map(str::to_owned));
     arguments.push("--stop-timeout-ms=1000".to_owned());
     arguments.extend(fleet.addresses().map(|(name, address)| format!("--server={name}={address}")));
-    Child::start(&arguments, Some(&new_key()?)).await
+    Child::start(&arguments, &[], Some(&new_key()?)).await
 }

@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Configuration(Problems),
     /// As above, and what is wrong was printed as data already.
     Told,
+    /// The URL of a store is not one that the store understands. Nothing was started.
+    Address(String),
     /// An address could not be listened on. Nothing is left running.
     Listen {
         /// The address.
@@ -32,7 +34,7 @@ impl Failure {
     /// The status to exit with.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Configuration(_) | Self::Told => ExitCode::from(EXIT_USAGE),
+            Self::Configuration(_) | Self::Told | Self::Address(_) => ExitCode::from(EXIT_USAGE),
             Self::Listen { .. } | Self::Other(_) => ExitCode::FAILURE,
         }
     }
@@ -59,7 +61,7 @@ impl fmt::Display for Failure {
                     _ => error.fmt(f),
                 }
             }
-            Self::Other(text) => write!(f, "error: {text}"),
+            Self::Address(text) | Self::Other(text) => write!(f, "error: {text}"),
         }
     }
 }
@@ -69,7 +71,7 @@ impl std::error::Error for Failure {
         match self {
             Self::Configuration(problems) => Some(problems),
             Self::Listen { error, .. } => Some(error),
-            Self::Told | Self::Other(_) => None,
+            Self::Told | Self::Address(_) | Self::Other(_) => None,
         }
     }
 }

@@ -6,6 +6,7 @@ mod configuration;
 mod demo;
 mod exchange;
 mod failure;
+mod keep;
 mod process;
 mod shop;
 
@@ -42,6 +43,7 @@ fn run(action: Action) -> Result<(), Failure> {
         Action::Balance(arguments) => commands::balance(&arguments),
         Action::Demo(arguments) => commands::demo(&arguments),
         Action::App(arguments) => commands::app(&arguments),
+        Action::Sessions(arguments) => commands::sessions(&arguments),
         Action::Check(arguments) => commands::check(&arguments),
         Action::Explain(arguments) => commands::explain(&arguments),
         Action::Keygen(arguments) => commands::keygen(&arguments),

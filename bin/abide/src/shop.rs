@@ -16,17 +16,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use abide::{Key, MemoryStore, Session, SessionLayer};
+use abide::{Key, Session};
 use axum::Json;
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-use crate::configuration::Fault;
+use crate::keep::Kept;
 
 /// Who is signed in.
 const USER: Key<String> = Key::new("user");
@@ -37,39 +39,11 @@ const DELAY_MS_MAX: u64 = 60_000;
 /// How long a stop waits for requests under way.
 const STOP_MS_MAX: u64 = 5_000;
 
-/// Where a shop keeps its sessions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Keep {
-    /// In its own memory: they end with the process.
-    Memory,
-}
-
-impl Keep {
-    /// The word that was typed.
-    pub(crate) fn parse(word: &str) -> Result<Self, Fault> {
-        match word {
-            "memory" => Ok(Self::Memory),
-            _ => Err(Fault::new(
-                format!("this build can not keep sessions in `{word}`"),
-                "write memory, the one kind that it knows",
-            )),
-        }
-    }
-
-    /// The word to type.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-        }
-    }
-}
-
 /// One shop server.
 #[derive(Debug)]
 pub(crate) struct Shop {
     name: String,
-    keep: Keep,
-    store: Arc<MemoryStore>,
+    kept: Kept,
     requests: AtomicU64,
     demo: Option<SocketAddr>,
 }
@@ -79,19 +53,17 @@ pub(crate) struct Shop {
 pub(crate) struct Status {
     /// The server's name.
     pub(crate) server: String,
-    /// Sessions that it holds.
-    pub(crate) sessions: usize,
+    /// Sessions that it holds; none if that is not its business.
+    pub(crate) sessions: Option<usize>,
     /// Requests of visitors that it has answered.
     pub(crate) requests: u64,
 }
 
 impl Shop {
     /// A shop of this name; `demo` is where the demo that started it takes orders.
-    pub(crate) fn new(name: String, keep: Keep, demo: Option<SocketAddr>) -> Self {
-        let store = match keep {
-            Keep::Memory => Arc::new(MemoryStore::new()),
-        };
-        Self { name, keep, store, requests: AtomicU64::new(0), demo }
+    pub(crate) fn new(name: String, mut kept: Kept, demo: Option<SocketAddr>) -> Self {
+        kept.sessions = kept.sessions.insecure_for_development();
+        Self { name, kept, requests: AtomicU64::new(0), demo }
     }
 
     /// Serves until `stop`, then finishes what is under way.
@@ -117,7 +89,7 @@ impl Shop {
     }
 
     fn into_router(self) -> Router {
-        let sessions = SessionLayer::new(Arc::clone(&self.store)).insecure_for_development();
+        let sessions = self.kept.sessions.clone();
         let shop = Arc::new(self);
         Router::new()
             .merge(api::routes())
@@ -128,7 +100,9 @@ impl Shop {
             // Below are the routes that are not a visitor's doing.
             .merge(relay::routes())
             .route("/health", get(|| async { "ok\n" }))
+            .route("/ready", get(ready))
             .route("/status", get(status))
+            .route("/metrics", get(metrics))
             .with_state(shop)
     }
 }
@@ -141,9 +115,25 @@ async fn count(State(shop): State<Arc<Shop>>, request: Request, next: Next) -> R
 async fn status(State(shop): State<Arc<Shop>>) -> Json<Status> {
     Json(Status {
         server: shop.name.clone(),
-        sessions: shop.store.sessions(),
+        sessions: shop.kept.memory.as_ref().map(|store| store.sessions()),
         requests: shop.requests.load(Ordering::Relaxed),
     })
+}
+
+/// Whether a visitor's session could be kept right now. Not for a balancer to take servers out by:
+/// when the store is down it is down for all of them, and pages without a session go on.
+async fn ready(State(shop): State<Arc<Shop>>) -> Response {
+    for store in &shop.kept.stores {
+        if let Err(error) = store.health().await {
+            let text = format!("{}: {error}\n", store.name());
+            return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+        }
+    }
+    "ready\n".into_response()
+}
+
+async fn metrics(State(shop): State<Arc<Shop>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], shop.kept.metrics())
 }
 
 /// A name to sign in by, without blanks around it.

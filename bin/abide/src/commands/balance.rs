@@ -5,13 +5,14 @@ use abide_balancer::{Balancer, BalancerError};
 use serde_json::json;
 
 use crate::arguments::Balance;
-use crate::configuration::balance::{self, KEYS_VARIABLE};
+use crate::configuration::balance;
+use crate::configuration::surroundings::KEYS_VARIABLE;
 use crate::failure::Failure;
 use crate::process;
 
 /// Runs until it is asked to stop.
 pub(crate) fn balance(arguments: &Balance) -> Result<(), Failure> {
-    let settings = balance::read(&arguments.source)?;
+    let settings = balance::read(&arguments.source, arguments.keys_from_stdin)?;
     process::start_log(settings.log_format);
     process::raise_open_files();
     if settings.keys_are_new {

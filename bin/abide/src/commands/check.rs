@@ -11,7 +11,7 @@ use crate::process;
 pub(crate) fn check(arguments: &Check) -> Result<(), Failure> {
     let source = Source { config: Some(arguments.file.clone()), flags: Flags::default() };
     let file = arguments.file.display().to_string();
-    let settings = match balance::read(&source) {
+    let settings = match balance::read(&source, false) {
         Ok(settings) => settings,
         Err(problems) if arguments.json => {
             process::print_json(

@@ -2,28 +2,33 @@
 
 use super::FlagReader;
 use crate::arguments::Demo;
+use crate::configuration::surroundings::Surroundings;
 use crate::configuration::{Fault, Problems, value};
 use crate::demo::{self, Plan};
 use crate::failure::Failure;
+use crate::keep::{self, KEEP_VARIABLE};
 use crate::process::{self, LogFormat};
-use crate::shop::Keep;
 
 /// Runs until it is asked to stop.
 pub(crate) fn demo(arguments: &Demo) -> Result<(), Failure> {
-    let mut reader = FlagReader::new([
-        ("listen", arguments.listen.clone()),
-        ("servers", arguments.servers.clone()),
+    let flags = [
+        ("listen", Some(arguments.listen.clone())),
+        ("servers", Some(arguments.servers.clone())),
         ("keep", arguments.keep.clone()),
-    ]);
+    ];
+    let mut reader = FlagReader::with_environment(flags, &[("keep", KEEP_VARIABLE)]);
     let listen = reader.read("listen", value::address);
     let servers = reader.read("servers", servers);
-    let keep = reader.read("keep", Keep::parse);
+    let surroundings = Surroundings::real(false)?;
+    let choice = reader.choice(&surroundings);
     Problems::check(reader.into_problems())?;
-    let (Some(listen), Some(servers), Some(keep)) = (listen, servers, keep) else {
+    let (Some(listen), Some(servers), Some(choice)) = (listen, servers, choice) else {
         return Err(Failure::Told);
     };
     process::start_log(LogFormat::Text);
-    process::runtime()?.block_on(demo::run(Plan { listen, servers, keep }))
+    keep::warn_of_passwords(&[&arguments.keep]);
+    let plan = Plan { listen, servers, keep: choice.keep.clone() };
+    process::runtime()?.block_on(demo::run(plan, choice, surroundings.keys))
 }
 
 fn servers(text: &str) -> Result<usize, Fault> {

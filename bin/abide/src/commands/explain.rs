@@ -20,7 +20,7 @@ use crate::process;
 
 /// Prints the verdict.
 pub(crate) fn explain(arguments: &Explain) -> Result<(), Failure> {
-    let config = balance::read(&arguments.source)?.balancer;
+    let config = balance::read(&arguments.source, false)?.balancer;
     let question = Question::read(arguments, &config)?;
     let now = process::wall_clock();
     let explanation = question.answer(&config, now)?;

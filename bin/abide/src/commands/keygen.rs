@@ -1,6 +1,8 @@
 //! `abide keygen`: new keys.
 
-use abide_affinity::{Key, KeyRing};
+use std::io::{self, IsTerminal, Write};
+
+use abide_keys::{Key, KeyRing};
 use serde_json::json;
 
 use super::FlagReader;
@@ -23,7 +25,16 @@ pub(crate) fn keygen(arguments: &Keygen) -> Result<(), Failure> {
     if arguments.json {
         return process::print_json(&json!({ "keys": keys }));
     }
-    process::print(&format!("{}\n", keys.join("\n")))
+    process::print(&format!("{}\n", keys.join("\n")))?;
+    if io::stdout().is_terminal() {
+        // For a person. If nobody reads standard error, the keys are there all the same.
+        _ = writeln!(
+            io::stderr(),
+            "\nWhoever has a key can read and make what it seals. To have it in a file, not on the \
+             screen:\n  (umask 077; abide keygen > keys)"
+        );
+    }
+    Ok(())
 }
 
 /// A key from the system's randomness, as text.

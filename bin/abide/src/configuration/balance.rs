@@ -1,30 +1,28 @@
 //! The configuration of `abide balance`: from written values to what the balancer takes.
 
-use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use abide_affinity::{
-    AffinityError, Algorithm, Key, KeyRing, Lifetime, Source, Sources, View, Weight,
-};
+use abide_affinity::{Algorithm, Lifetime, Source, Sources, View, Weight};
 use abide_balancer::config::{
     AccessLog, Admin, CheckConfig, Config, Network, ServerConfig, StickyConfig, Timeouts, Token,
 };
 use abide_cookie::{CookieName, Prefix, SameSite};
+use abide_keys::KeyRing;
 
-use super::file::{self, FILE_BYTES_MAX};
+use super::file;
+use super::ring::key_ring;
+use super::surroundings::Surroundings;
 use super::value::{
     access_log, address, cookie_name, domain, one_of, pool, server_address, server_name, switch,
     unreadable,
 };
-use super::{Fault, Place, Problem, Problems, Reader, Written};
+use super::{Fault, Problem, Problems, Reader, Written};
 use crate::arguments;
 use crate::process::LogFormat;
 
-/// The variable that may hold the keys instead of a file.
-pub(crate) const KEYS_VARIABLE: &str = "ABIDE_KEYS";
 /// The most trusted ranges: each is compared with each client's address.
 const TRUSTED_PROXIES_MAX: usize = 256;
 /// The most threads. More than a machine has cores is only waste.
@@ -49,32 +47,13 @@ pub(crate) struct Settings {
     pub(crate) keys_are_new: bool,
 }
 
-/// What a configuration needs of the machine; values in tests.
-pub(crate) struct Surroundings<'a> {
-    /// What the variable [`KEYS_VARIABLE`] holds.
-    pub(crate) keys_variable: Option<String>,
-    /// Reads a file.
-    pub(crate) read: &'a dyn Fn(&Path) -> io::Result<String>,
-    /// Thirty-two random bytes, for a key.
-    pub(crate) random: [u8; Key::BYTES],
-    /// How many cores there are.
-    pub(crate) cores: NonZeroUsize,
-}
-
-/// Reads the configuration that the command line names, from the real files and environment.
-pub(crate) fn read(source: &arguments::Source) -> Result<Settings, Problems> {
-    let mut random = [0; Key::BYTES];
-    if getrandom::fill(&mut random).is_err() {
-        let fault = "the system gives no random bytes";
-        let problem = Problem::of_all(fault, "see whether /dev/urandom can be read");
-        return Err(Problems::one(problem));
-    }
-    let surroundings = Surroundings {
-        keys_variable: std::env::var(KEYS_VARIABLE).ok(),
-        read: &read_file,
-        random,
-        cores: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-    };
+/// Reads the configuration that the command line names, from the real files and environment; the
+/// keys from standard input if the command line says so.
+pub(crate) fn read(
+    source: &arguments::Source,
+    keys_from_stdin: bool,
+) -> Result<Settings, Problems> {
+    let surroundings = Surroundings::real(keys_from_stdin)?;
     settle(source.config.as_deref(), &source.flags.0, &surroundings)
 }
 
@@ -107,23 +86,13 @@ pub(crate) fn settle(
     Ok(settings)
 }
 
-fn read_file(path: &Path) -> io::Result<String> {
-    use std::io::Read;
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 MiB"));
-    }
-    Ok(text)
-}
-
 /// Every part in turn. Wrong values leave their problems with the reader and a default here.
 fn assemble(reader: &mut Reader, surroundings: &Surroundings<'_>) -> Settings {
     let listen = reader.one("listen", SocketAddr::from(([127, 0, 0, 1], 8080)), address);
     let cores = u64::try_from(surroundings.cores.get()).unwrap_or(1).min(THREADS_MAX);
     let threads = reader.number("threads", cores, 1..=THREADS_MAX);
     let threads = usize::try_from(threads).ok().and_then(NonZeroUsize::new);
-    let (ring, keys_are_new) = keys(reader, surroundings);
+    let (ring, keys_are_new) = key_ring(reader, surroundings);
     let balancer = Config {
         listen,
         admin: admin(reader, listen, surroundings),
@@ -263,51 +232,6 @@ fn affinity(reader: &mut Reader) -> Vec<Source> {
         }
     }
     sources
-}
-
-/// The key ring, and whether it was drawn just now. A file wins over the variable, as a flag does
-/// over all that is inherited.
-fn keys(reader: &mut Reader, surroundings: &Surroundings<'_>) -> (KeyRing, bool) {
-    let new = || Key::new(surroundings.random);
-    let drawn = || KeyRing::new(vec![new()]).expect("one key makes a ring");
-    if reader.has("keys-file") {
-        let ring = reader.optional("keys-file", |path| {
-            let text =
-                (surroundings.read)(Path::new(path)).map_err(|error| unreadable(path, &error))?;
-            ring(&text, path)
-        });
-        return (ring.unwrap_or_else(drawn), false);
-    }
-    let Some(text) = &surroundings.keys_variable else {
-        return (drawn(), true);
-    };
-    match ring(text, KEYS_VARIABLE) {
-        Ok(ring) => (ring, false),
-        Err(Fault { fault, remedy }) => {
-            reader.note(Problem::at(&Place::Environment(KEYS_VARIABLE), "", fault, remedy));
-            (drawn(), false)
-        }
-    }
-}
-
-/// One key a line; empty lines and those that begin with `#` do not count. No message shows a key.
-fn ring(text: &str, whence: &str) -> Result<KeyRing, Fault> {
-    let lines = text.lines().zip(1..).map(|(line, number)| (line.trim(), number));
-    let mut keys = Vec::new();
-    for (line, number) in lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#')) {
-        keys.push(Key::parse(line).map_err(|error| {
-            let what = match error {
-                AffinityError::KeyDamaged => "was damaged in copying",
-                _ => "is not a key",
-            };
-            let fault = format!("line {number} of {whence} {what}");
-            Fault::new(fault, "print one with `abide keygen` and copy it whole")
-        })?);
-    }
-    KeyRing::new(keys).map_err(|_error| {
-        let fault = format!("{whence} holds no keys, more than 8, or one twice");
-        Fault::new(fault, "put 1 to 8 different keys there, one a line; `abide keygen` prints them")
-    })
 }
 
 fn sticky(reader: &mut Reader, keys: KeyRing) -> StickyConfig {

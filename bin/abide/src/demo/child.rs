@@ -5,11 +5,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, Command};
 
-use crate::configuration::balance::KEYS_VARIABLE;
+use crate::configuration::surroundings::KEYS_VARIABLE;
 use crate::failure::Failure;
+use crate::keep::{KEEP_FROM_VARIABLE, KEEP_NEXT_VARIABLE, KEEP_VARIABLE};
 
 /// How long a process may take until it accepts. It takes some 20 ms; a loaded machine takes longer.
 const READY_MS_MAX: u64 = 30_000;
@@ -29,9 +30,14 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts this binary with these arguments and waits for its ready line. Its log goes where ours
-    /// goes. `keys` are for a balancer; they travel in the environment, which other users can not read.
-    pub(super) async fn start(arguments: &[String], keys: Option<&str>) -> Result<Self, Failure> {
+    /// Starts this binary with these arguments and variables and waits for its ready line. Its log
+    /// goes where ours goes. `keys` are what it seals with; they go in by its standard input, where no
+    /// listing of processes shows them and no file keeps them.
+    pub(super) async fn start(
+        arguments: &[String],
+        variables: &[(&str, &str)],
+        keys: Option<&str>,
+    ) -> Result<Self, Failure> {
         let command = arguments.first().map_or("", String::as_str);
         let failed = |error| Failure::Other(format!("can not start `abide {command}`: {error}"));
         let binary = std::env::current_exe().map_err(failed)?;
@@ -39,17 +45,26 @@ impl Child {
         builder
             .args(arguments)
             .env_remove(KEYS_VARIABLE)
+            .env_remove(KEEP_VARIABLE)
+            .env_remove(KEEP_FROM_VARIABLE)
+            .env_remove(KEEP_NEXT_VARIABLE)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             // Ctrl-C in the terminal is for the demo, which then stops its children in order.
             .process_group(0)
             .kill_on_drop(true);
-        if let Some(keys) = keys {
-            builder.env(KEYS_VARIABLE, keys);
+        if keys.is_some() {
+            builder.arg("--keys-from-stdin");
         }
         let mut process = builder.spawn().map_err(failed)?;
-        let stdin = process.stdin.take();
+        let mut stdin = process.stdin.take();
+        if let (Some(stdin), Some(keys)) = (&mut stdin, keys) {
+            // They end at an empty line; a pipe takes so little at once. If the process has ended
+            // already, the ready line that does not come tells.
+            _ = stdin.write_all(format!("{keys}\n\n").as_bytes()).await;
+        }
         let output = process.stdout.take();
         let pid = process.id().unwrap_or(0);
         let mut line = String::new();

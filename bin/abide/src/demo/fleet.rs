@@ -4,6 +4,7 @@
 //! second anyway. What happened is kept as sentences, the newest last.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,10 +14,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::child::Child;
+use crate::commands::new_key;
 use crate::exchange;
 use crate::failure::Failure;
+use crate::keep::{KEEP_VARIABLE, Keep};
 use crate::process;
-use crate::shop::{Keep, Status};
+use crate::shop::Status;
 
 /// Sentences kept: what fits on a screen.
 const EVENTS_MAX: usize = 20;
@@ -58,7 +61,8 @@ struct ServerReport {
     name: String,
     address: SocketAddr,
     state: &'static str,
-    sessions: usize,
+    /// None where no server holds any.
+    sessions: Option<usize>,
     requests: u64,
 }
 
@@ -73,10 +77,40 @@ pub(super) fn channel() -> (mpsc::Sender<Order>, mpsc::Receiver<Order>) {
     mpsc::channel(ORDERS_MAX)
 }
 
+/// Where all servers keep sessions, and what they need to do that alike.
+pub(super) struct Sessions {
+    keep: Keep,
+    keys: Option<String>,
+}
+
+impl Sessions {
+    /// Sealed with keys drawn just now, if they are in the browsers; with those that were given, if
+    /// they are sealed in a store.
+    pub(super) fn new(keep: Keep, given_keys: Option<String>) -> Result<Self, Failure> {
+        let keys = match &keep {
+            Keep::Cookie => Some(new_key()?),
+            Keep::Store(address) if address.is_sealed() => given_keys,
+            Keep::Memory | Keep::Store(_) => None,
+        };
+        Ok(Self { keep, keys })
+    }
+
+    /// What a server holds that has just begun.
+    fn at_first(&self) -> Option<usize> {
+        (self.keep == Keep::Memory).then_some(0)
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("keep", &self.keep).finish_non_exhaustive()
+    }
+}
+
 /// All servers.
 #[derive(Debug)]
 pub(super) struct Fleet {
-    keep: Keep,
+    sessions: Sessions,
     control: SocketAddr,
     servers: Vec<Server>,
     looked: Instant,
@@ -92,7 +126,7 @@ struct Server {
     /// When it is to be killed.
     doomed: Option<Instant>,
     /// What it last said of itself.
-    sessions: usize,
+    sessions: Option<usize>,
     requests: u64,
 }
 
@@ -100,18 +134,19 @@ impl Fleet {
     /// Starts so many servers, named a, b, c and so on.
     pub(super) async fn start(
         count: usize,
-        keep: Keep,
+        sessions: Sessions,
         control: SocketAddr,
     ) -> Result<Self, Failure> {
         let (servers, events) = (Vec::new(), VecDeque::new());
-        let mut fleet = Self { keep, control, servers, looked: Instant::now(), events };
+        let mut fleet = Self { sessions, control, servers, looked: Instant::now(), events };
         for letter in ('a'..='i').take(count) {
             let name = letter.to_string();
             let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
             let child = fleet.start_child(&name, anywhere).await?;
             let address = child.address("listen")?;
             let (child, doomed) = (Some(child), None);
-            fleet.servers.push(Server { name, address, child, doomed, sessions: 0, requests: 0 });
+            let (sessions, requests) = (fleet.sessions.at_first(), 0);
+            fleet.servers.push(Server { name, address, child, doomed, sessions, requests });
         }
         Ok(fleet)
     }
@@ -122,10 +157,10 @@ impl Fleet {
             "--exit-with-stdin".to_owned(),
             format!("--listen={address}"),
             format!("--name={name}"),
-            format!("--keep={}", self.keep.as_str()),
             format!("--demo-control={}", self.control),
         ];
-        Child::start(&arguments, None).await
+        let keep = [(KEEP_VARIABLE, self.sessions.keep.expose())];
+        Child::start(&arguments, &keep, self.sessions.keys.as_deref()).await
     }
 
     /// Names and addresses.
@@ -225,12 +260,9 @@ impl Fleet {
                 server.doomed = None;
                 if let Some(mut child) = server.child.take() {
                     child.kill().await;
-                    killed.push(format!(
-                        "Server {} was killed. {}",
-                        server.name,
-                        loss(server, self.keep)
-                    ));
-                    (server.sessions, server.requests) = (0, 0);
+                    let loss = loss(server, &self.sessions.keep);
+                    killed.push(format!("Server {} was killed. {loss}", server.name));
+                    (server.sessions, server.requests) = (self.sessions.at_first(), 0);
                 }
             }
         }
@@ -250,11 +282,14 @@ impl Fleet {
                 if let Some(server) = self.servers.get_mut(place) {
                     server.child = Some(child);
                 }
-                let text = match self.keep {
-                    Keep::Memory => {
-                        format!("Server {name} was started again, with an empty memory.")
+                let with = match &self.sessions.keep {
+                    Keep::Memory => "with an empty memory".to_owned(),
+                    Keep::Cookie => "with the same keys, so it opens every session".to_owned(),
+                    Keep::Store(address) => {
+                        format!("and finds every session in {}", address.kind().name())
                     }
                 };
+                let text = format!("Server {name} was started again, {with}.");
                 self.note(text);
                 true
             }
@@ -274,9 +309,9 @@ impl Fleet {
             if child.has_ended() {
                 server.child = None;
                 server.doomed = None;
-                let loss = loss(server, self.keep);
+                let loss = loss(server, &self.sessions.keep);
                 ended.push(format!("Server {} ended without our doing. {loss}", server.name));
-                (server.sessions, server.requests) = (0, 0);
+                (server.sessions, server.requests) = (self.sessions.at_first(), 0);
                 continue;
             }
             // A server that does not answer right now keeps its last figures.
@@ -313,7 +348,7 @@ impl Fleet {
             requests: server.requests,
         };
         Report {
-            kept: self.keep.as_str(),
+            kept: self.sessions.keep.word(),
             servers: self.servers.iter().map(report).collect(),
             events: self.events.iter().cloned().collect(),
         }
@@ -321,8 +356,15 @@ impl Fleet {
 }
 
 /// What the end of a server means for the sessions it held.
-fn loss(server: &Server, keep: Keep) -> String {
-    match (keep, server.sessions) {
+fn loss(server: &Server, keep: &Keep) -> String {
+    match (keep, server.sessions.unwrap_or(0)) {
+        (Keep::Cookie, _) => {
+            "It held no sessions: each is in its browser, sealed. Nobody lost anything.".to_owned()
+        }
+        (Keep::Store(address), _) => format!(
+            "It held no sessions: all are in {}, which every server reads. Nobody lost anything.",
+            address.kind().name()
+        ),
         (Keep::Memory, 0) => "It held no sessions, so nobody lost anything.".to_owned(),
         (Keep::Memory, 1) => {
             "It held 1 session in its memory, and nowhere else: that one is lost.".to_owned()

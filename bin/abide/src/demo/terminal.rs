@@ -8,20 +8,34 @@ use std::io::{self, IsTerminal, Read, Write};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::sync::mpsc;
 
+use super::Plan;
 use super::fleet::Order;
+use crate::keep::Keep;
 
 /// Keys that may wait to be acted on; nobody types faster.
 const KEYS_MAX: usize = 16;
 
 /// Tells people what they can do, on standard error. Standard output is for programs.
-pub(super) fn greet(page: &str, servers: usize) -> Keys {
+pub(super) fn greet(page: &str, plan: &Plan) -> Keys {
     let keys = Keys::start();
     let end = match keys.restore {
-        Some(_) => format!("keys    1 to {servers} stop or start a server, q ends the demo"),
+        Some(_) => format!("keys    1 to {} stop or start a server, q ends the demo", plan.servers),
         None => "end     Ctrl-C".to_owned(),
     };
+    let kept = match &plan.keep {
+        Keep::Memory => {
+            "in the memory of one server each, and lost with it (try --keep sqlite://sessions.db)"
+                .to_owned()
+        }
+        Keep::Cookie => {
+            "in the browsers, sealed: no server holds any, so none loses any".to_owned()
+        }
+        Keep::Store(address) => {
+            format!("in {address}, which all servers share: none of them can lose any")
+        }
+    };
     // If nobody reads standard error, the ready line still tells.
-    _ = writeln!(io::stderr(), "\n  abide demo\n\n  open    {page}\n  {end}\n");
+    _ = writeln!(io::stderr(), "\n  abide demo\n\n  open    {page}\n  kept    {kept}\n  {end}\n");
     keys
 }
 

@@ -196,6 +196,8 @@ async fn big(State(shop): State<Arc<Shop>>, session: Session, Query(size): Query
         return Err(Refused::TooLong("bytes can be up to 8388608\n"));
     }
     session.set(Key::<String>::new("api.big"), &"x".repeat(size.bytes))?;
+    // Here and not after the answer, so that the refusal of one too large can say why.
+    session.save().await?;
     Ok(Json(json!({ "bytes": size.bytes, "server": shop.name })))
 }
 

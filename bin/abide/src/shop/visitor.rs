@@ -71,7 +71,7 @@ async fn login(
 
 async fn logout(State(shop): State<Arc<Shop>>, session: Session) -> Json<Visitor> {
     session.end();
-    let (server, kept) = (shop.name.clone(), shop.keep.as_str());
+    let (server, kept) = (shop.name.clone(), shop.kept.word);
     Json(Visitor { server, kept, user: None, visits: 0, cart: BTreeMap::new() })
 }
 
@@ -99,7 +99,7 @@ impl Change {
 async fn show(shop: &Shop, session: &Session) -> Result<Json<Visitor>, Error> {
     Ok(Json(Visitor {
         server: shop.name.clone(),
-        kept: shop.keep.as_str(),
+        kept: shop.kept.word,
         user: session.get(USER).await?,
         visits: session.get(VISITS).await?.unwrap_or(0),
         cart: session.get(CART).await?.unwrap_or_default(),

@@ -10,7 +10,23 @@ use crate::harness::{Folder, Process};
 #[test]
 fn a_person_signs_in_fills_a_cart_loses_the_server_and_is_told_so() {
     let demo = Process::start("demo --listen 127.0.0.1:0");
-    let told = drive("demo.mjs", &demo);
+    let told = drive("demo.mjs", &demo, "memory");
+    assert_eq!(told.lines().count(), 4, "{told}");
+}
+
+#[test]
+fn a_person_whose_session_is_in_a_sealed_cookie_loses_the_server_and_nothing_else() {
+    let demo = Process::start("demo --listen 127.0.0.1:0 --keep cookie");
+    let told = drive("kept.mjs", &demo, "cookie");
+    assert_eq!(told.lines().count(), 4, "{told}");
+}
+
+#[test]
+fn a_person_whose_session_is_in_a_shared_store_loses_the_server_and_nothing_else() {
+    let folder = Folder::new("browser-sqlite");
+    let keep = format!("sqlite://{}/sessions.db", folder.path().display());
+    let demo = Process::start(&format!("demo --listen 127.0.0.1:0 --keep {keep}"));
+    let told = drive("kept.mjs", &demo, "sqlite");
     assert_eq!(told.lines().count(), 4, "{told}");
 }
 
@@ -34,16 +50,17 @@ fn a_browser_gets_a_whole_page_from_one_of_two_foreign_servers() {
     folder.write("favicon.ico", "");
     let (nginx, python) = (nginx(folder.path()), python_file_server(folder.path()));
     let flags = format!("--threads 1 --server n={} --server p={}", nginx.address, python.address);
-    drive("files.mjs", &balancer(&flags, None));
+    drive("files.mjs", &balancer(&flags, None), "");
 }
 
-/// Runs a script against what listens there, and returns what it printed.
-fn drive(script: &str, process: &Process) -> String {
+/// Runs a script against what listens there and keeps its sessions so, and returns what it printed.
+fn drive(script: &str, process: &Process, kept: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
     need("node", "--version", "nodejs");
     need(&chromium(), "--version", "chromium");
     install(&folder);
     let mut node = Command::new("node");
+    node.env("KEPT", kept);
     node.arg(script).arg(format!("http://{}/", process.listen())).current_dir(&folder);
     // To look at the page: SCREENSHOTS=/some/folder
     node.args(std::env::var_os("SCREENSHOTS"));

@@ -62,7 +62,8 @@ fn forged_truncated_foreign_and_expired_cookies_are_treated_as_absent_and_counte
 
 /// A cookie for server `a`, by the same library, two hours old.
 fn sealed_long_ago(keys: &str) -> String {
-    use abide_affinity::{Key, KeyRing, Lifetime, ServerName, Sticky, Ticket};
+    use abide_affinity::{Lifetime, ServerName, Sticky, Ticket};
+    use abide_keys::{Key, KeyRing};
     let ring = KeyRing::new(vec![Key::parse(keys).unwrap()]).unwrap();
     let name = abide_cookie::CookieName::new(NAME).unwrap();
     let sticky = Sticky::new("default", name, ring, Lifetime::default());

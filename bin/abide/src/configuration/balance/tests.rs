@@ -1,7 +1,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io;
+
+use abide_keys::Key;
 
 use super::*;
+use crate::configuration::Place;
 use crate::configuration::keys::{KEYS, Shape};
 
 const EXAMPLE: &str = include_str!("../../../../../examples/abide.toml");
@@ -31,7 +35,7 @@ fn settled_with(text: &str, flags: &str, keys: Option<&str>) -> Result<Settings,
     let flags: Vec<Written> =
         flags.lines().filter(|line| !line.trim().is_empty()).map(flag).collect();
     let surroundings = Surroundings {
-        keys_variable: keys.map(str::to_owned),
+        keys: keys.map(str::to_owned),
         read: &read,
         random: [7; Key::BYTES],
         cores: NonZeroUsize::new(2).unwrap(),
@@ -216,17 +220,4 @@ fn keys_come_from_a_file_or_the_variable_or_are_drawn_and_no_message_shows_one()
         assert!(problems[0].starts_with("ABIDE_KEYS: "), "{problems:?}");
         assert!(!problems[0].contains("AAAA") && !problems[0].contains("AQEB"), "{problems:?}");
     }
-}
-
-#[test]
-fn a_file_that_is_too_long_is_refused_before_it_is_read_to_its_end() {
-    let path = std::env::temp_dir().join(format!("abide-long-{}.toml", std::process::id()));
-    let limit = usize::try_from(FILE_BYTES_MAX).unwrap();
-    std::fs::write(&path, "#".repeat(limit)).unwrap();
-    let longest = read_file(&path);
-    std::fs::write(&path, "#".repeat(limit + 1)).unwrap();
-    let longer = read_file(&path);
-    std::fs::remove_file(&path).unwrap();
-    assert_eq!(longest.unwrap().len(), limit);
-    assert_eq!(longer.unwrap_err().kind(), io::ErrorKind::FileTooLarge);
 }

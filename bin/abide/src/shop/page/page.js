@@ -11,6 +11,31 @@ const GOODS = [
   { id: "biscuits", name: "Biscuits", cents: 390, tint: "#9f5a2a", draw: "M12 3a9 9 0 1 0 9 9 4 4 0 0 1-4-4 4 4 0 0 1-5-5Zm-3 7v.01M9 15v.01M14 16v.01M13 12v.01" },
   { id: "lantern", name: "Lantern", cents: 2150, tint: "#be185d", draw: "M8 7h8l1 3v8H7v-8l1-3Zm1-3h6v3H9V4Zm3-2v2M6 21h12m-6-4c-1.5-1-2-2-2-3l2-2 2 2c0 1-.5 2-2 3Z" },
 ];
+// Where sessions are, in words; why one is still there on another server, and why one is lost.
+const in_store = (where, also = "") => ({
+  where,
+  came: `Your session came along: it is in ${where}, which every server reads.`,
+  lost: (server, what) =>
+    `Your session is no longer in ${where}, and ${what} with it: it has expired or was ended${also}.`,
+});
+const KEPT = {
+  memory: {
+    where: "memory",
+    lost: (server, what) =>
+      `Your session lived only in the memory of server ${server}. ${server} is gone, and ${what} with it. That is the price of sticky sessions.`,
+  },
+  cookie: {
+    where: "sealed cookies",
+    came: "Your session came along: it is in this browser, and every server has the key that opens it.",
+    lost: (server, what) =>
+      `Your session was in a cookie that has expired, or that no server here can open, and ${what} with it. Each start of the demo draws new keys.`,
+  },
+  sqlite: in_store("SQLite", ", or its file was removed"),
+  postgres: in_store("PostgreSQL"),
+  mysql: in_store("MySQL or MariaDB"),
+  redis: in_store("Redis", ", or Redis lost it in a restart or a failover"),
+  memcached: in_store("Memcached", ", or Memcached forgot it: it does so when it restarts, and when it is full"),
+};
 const ROW_MAX = 30;
 const POLL_MS = 1000;
 
@@ -59,9 +84,7 @@ function notice_loss(state) {
   const name = before.server;
   const things = count(before.cart);
   const what = things ? "your cart" : "your sign-in";
-  $("lost-text").textContent = state.kept === "memory"
-    ? `Your session lived only in the memory of server ${name}. ${name} is gone, and ${what} with it. That is the price of sticky sessions.`
-    : `Your session is no longer there, and ${what} is gone with it.`;
+  $("lost-text").textContent = KEPT[state.kept].lost(name, what);
   const list = [];
   if (before.user !== null) list.push(`signed in as ${before.user}`);
   if (things) list.push(plural(things, "thing", "things") + " in the cart");
@@ -92,7 +115,8 @@ async function ask(method, path) {
   if (!answer.ok) {
     const none = answer.status >= 502 && !server;
     trouble(none ? "No server can answer. Start one of them again: press its number in the terminal of the demo."
-                 : `That did not work: the answer was ${answer.status}.`);
+      : answer.status === 503 ? `Server ${server || ""} can not reach the store of the sessions. Nothing is lost; it goes on when the store is back.`
+      : `That did not work: the answer was ${answer.status}.`);
     return null;
   }
   trouble("");
@@ -140,7 +164,9 @@ function show_answer(server, reason) {
 
 function show_state(state) {
   notice_loss(state);
-  $("kept").textContent = state.kept;
+  $("kept").textContent = KEPT[state.kept].where;
+  $("came-along").textContent = KEPT[state.kept].came || "";
+  $("came-along").hidden = !KEPT[state.kept].came || $("moved").hidden || (state.user === null && count(state.cart) === 0);
   $("sign-in").hidden = state.user !== null;
   $("signed-in").hidden = state.user === null;
   $("user").textContent = state.user || "";
@@ -214,7 +240,7 @@ function show_servers(demo) {
     const up = server.state === "up";
     card.classList.toggle("stopped", server.state === "stopped");
     card.querySelector(".state").textContent = server.state;
-    card.querySelector(".sessions").textContent = up ? server.sessions : "–";
+    card.querySelector(".sessions").textContent = up ? server.sessions ?? "none" : "–";
     card.querySelector(".requests").textContent = up ? server.requests : "–";
     const button = card.querySelector("button");
     button.className = server.state === "stopped" ? "start" : "stop";

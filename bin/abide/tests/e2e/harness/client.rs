@@ -98,6 +98,7 @@ impl Client {
 
     fn keep_cookies(&mut self, answer: &Answer) {
         for (_, text) in answer.fields.iter().filter(|(name, _)| name == "set-cookie") {
+            assert!(text.len() <= 4096, "no browser keeps a cookie of {} bytes", text.len());
             let mut parts = text.split(';').map(str::trim);
             let (name, value) = parts.next().unwrap().split_once('=').unwrap();
             if parts.any(|part| part.eq_ignore_ascii_case("max-age=0")) {

@@ -26,7 +26,10 @@ impl Process {
     /// The same with variables of the environment.
     pub(crate) fn start_with(arguments: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_abide"));
-        command.args(arguments.split_whitespace()).env_remove("ABIDE_KEYS").env("RUST_LOG", "warn");
+        command.args(arguments.split_whitespace()).env("RUST_LOG", "warn");
+        for inherited in ["ABIDE_KEYS", "ABIDE_KEEP", "ABIDE_KEEP_FROM", "ABIDE_KEEP_NEXT"] {
+            command.env_remove(inherited);
+        }
         command.envs(variables.iter().copied());
         let mut child = command
             .stdin(Stdio::piped())
@@ -75,6 +78,12 @@ impl Process {
     /// Sends it a signal by name, as in `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.child.id(), name);
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub(crate) fn stop(&mut self) {
+        self.signal("TERM");
+        assert_eq!(self.wait(), Some(0));
     }
 
     /// Kills it as a crash would.

@@ -1,0 +1,135 @@
+//! Going to the place where sessions are kept, before anything else of a command has started.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use abide::{AtRest, KeyRing, MemoryStore, Moving, Observed, SessionLayer, Store, StoreError};
+
+use super::driver::Driver;
+use super::{Choice, Keep, Other, StoreAddress};
+use crate::failure::Failure;
+
+/// How long a request may wait for its session while sessions move: a call is then up to six, one
+/// after the other, of two stores. Each of these has a limit of its own.
+const MOVING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where sessions are kept, open.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// What a server puts around its routes.
+    pub(crate) sessions: SessionLayer,
+    /// The word for programs: `memory`, `cookie`, or the kind of store.
+    pub(crate) word: &'static str,
+    /// The store, if it is in this process.
+    pub(crate) memory: Option<Arc<MemoryStore>>,
+    /// The stores that are elsewhere: one, or the two ends of a move.
+    pub(crate) stores: Vec<Opened>,
+    /// The two ends as one.
+    moving: Option<Observed>,
+}
+
+impl Kept {
+    fn new(sessions: SessionLayer, word: &'static str) -> Self {
+        Self { sessions, word, memory: None, stores: Vec::new(), moving: None }
+    }
+
+    /// What happened to sessions, and what the stores were asked, for Prometheus.
+    pub(crate) fn metrics(&self) -> String {
+        let counters = self.sessions.counters().to_string();
+        let stores = self.stores.iter().map(|store| &store.observed);
+        let observed: Vec<&Observed> = stores.chain(&self.moving).collect();
+        // Without a store there is nothing to say of stores.
+        if observed.is_empty() { counters } else { counters + &Observed::metrics_of(&observed) }
+    }
+}
+
+/// A store that is elsewhere, open.
+#[derive(Clone, Debug)]
+pub(crate) struct Opened {
+    driver: Driver,
+    store: Arc<dyn Store>,
+    observed: Observed,
+    name: &'static str,
+}
+
+impl Opened {
+    /// Opens a store, and puts around it what seals its values if it is one that is sealed. In what
+    /// is counted it has this name.
+    pub(crate) async fn open(
+        address: &StoreAddress,
+        keys: Option<&KeyRing>,
+        counted_as: &str,
+    ) -> Result<Self, Failure> {
+        let driver = Driver::connect(address).await?;
+        let store = match keys {
+            Some(keys) if address.is_sealed() => {
+                Arc::new(AtRest::new(driver.store(), keys.clone())) as Arc<dyn Store>
+            }
+            _ => driver.store(),
+        };
+        let counting = driver.clone();
+        let observed = Observed::new(Arc::clone(&store), counted_as)
+            .with_counters(move || counting.counters());
+        Ok(Self { driver, store, observed, name: address.kind().name() })
+    }
+
+    /// What people call it.
+    pub(crate) const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The store itself, for work that takes its time.
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
+    /// Asks it for a sign of life.
+    pub(crate) async fn health(&self) -> Result<(), StoreError> {
+        self.driver.health().await
+    }
+}
+
+/// Opens what was chosen. On an error nothing is left open.
+pub(crate) async fn open(choice: Choice) -> Result<Kept, Failure> {
+    let Choice { keep, other, keys, .. } = choice;
+    let word = keep.word();
+    match (&keep, other.place()) {
+        (Keep::Memory, _) => {
+            let store = Arc::new(MemoryStore::new());
+            let sessions = SessionLayer::new(Arc::clone(&store));
+            Ok(Kept { memory: Some(store), ..Kept::new(sessions, word) })
+        }
+        (Keep::Cookie, from) => {
+            let keys = *keys.ok_or(Failure::Told)?;
+            let sessions = SessionLayer::sealed(keys.clone());
+            let Some(Keep::Store(from)) = from else { return Ok(Kept::new(sessions, word)) };
+            let store = Opened::open(from, Some(&keys), "other").await?;
+            let sessions = sessions.carry_over_stored(store.observed.clone());
+            Ok(Kept { stores: vec![store], ..Kept::new(sessions, word) })
+        }
+        (Keep::Store(address), Some(Keep::Store(elsewhere))) => {
+            let here = Opened::open(address, keys.as_deref(), "keep").await?;
+            let there = Opened::open(elsewhere, keys.as_deref(), "other").await?;
+            let (first, second) = (here.observed.clone(), there.observed.clone());
+            let moving = match other {
+                Other::Next(_) => Moving::prepared(first, second),
+                Other::None | Other::From(_) => Moving::new(first, second),
+            };
+            let counting = moving.clone();
+            let observed = Observed::new(moving, "both")
+                .timeout(MOVING_TIMEOUT)
+                .with_counters(move || counting.counters());
+            let sessions = SessionLayer::new(observed.clone()).store_timeout(MOVING_TIMEOUT);
+            let (stores, moving) = (vec![here, there], Some(observed));
+            Ok(Kept { stores, moving, ..Kept::new(sessions, word) })
+        }
+        (Keep::Store(address), from) => {
+            let store = Opened::open(address, keys.as_deref(), word).await?;
+            let mut sessions = SessionLayer::new(store.observed.clone());
+            if let (Some(Keep::Cookie), Some(keys)) = (from, keys) {
+                sessions = sessions.carry_over_sealed(*keys);
+            }
+            Ok(Kept { stores: vec![store], ..Kept::new(sessions, word) })
+        }
+    }
+}

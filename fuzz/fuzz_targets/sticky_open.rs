@@ -1,8 +1,9 @@
 //! No bytes open that were not sealed.
 #![no_main]
 
-use abide_affinity::{Key, KeyRing, Lifetime, Opened, Sticky};
+use abide_affinity::{Lifetime, Opened, Sticky};
 use abide_cookie::CookieName;
+use abide_keys::{Key, KeyRing};
 use abide_time::Time;
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;

@@ -14,7 +14,8 @@ use abide_store_sql::SqlStore;
 
 use crate::kind::Kind;
 
-/// How long a client waits for an answer.
+/// How long a client waits for an answer where time is not the matter, on a machine that does much else
+/// beside.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A store's servers, running until this is dropped.
@@ -89,20 +90,19 @@ impl Place {
         })
     }
 
-    /// A new client, for the runtime of who asks. It waits for an answer as long as it takes on a machine
-    /// that does much else beside: what is about time sets its own limits.
-    pub async fn connect(&self) -> Arc<dyn Store> {
+    /// A new client, for the runtime of who asks, whose calls take no longer than the limit.
+    pub async fn connect(&self, limit: Duration) -> Arc<dyn Store> {
         let url = self.url().unwrap_or_default();
         match &self.servers {
             Servers::Memory(store) => Arc::new(store.clone()),
             Servers::Sqlite(_) | Servers::Postgres(_) | Servers::MariaDb(_) => {
-                Arc::new(SqlStore::builder(&url).timeout(PATIENCE).connect().await.unwrap())
+                Arc::new(SqlStore::builder(&url).timeout(limit).connect().await.unwrap())
             }
             Servers::Redis(_) | Servers::Sentinel(_) | Servers::Cluster(_) => {
-                Arc::new(RedisStore::builder(&url).timeout(PATIENCE).connect().await.unwrap())
+                Arc::new(RedisStore::builder(&url).timeout(limit).connect().await.unwrap())
             }
             Servers::Memcached(_) => {
-                Arc::new(MemcachedStore::builder(&url).timeout(PATIENCE).connect().await.unwrap())
+                Arc::new(MemcachedStore::builder(&url).timeout(limit).connect().await.unwrap())
             }
         }
     }

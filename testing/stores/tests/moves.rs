@@ -8,7 +8,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test, that says how it went")]
 
 use abide_race_suite::{moved_sessions, sessions_move_under_traffic};
-use abide_stores_tested::{Kind, Place};
+use abide_stores_tested::{Kind, PATIENCE, Place};
 use tokio::time::Instant;
 
 /// Sessions of each pair: enough for every operation of the traffic to meet every step of a move.
@@ -61,7 +61,8 @@ fn move_between(from: Kind, to: Kind) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let (from_store, to_store) = (from_place.connect().await, to_place.connect().await);
+        let (from_store, to_store) =
+            (from_place.connect(PATIENCE).await, to_place.connect(PATIENCE).await);
         let begun = Instant::now();
         let moved =
             sessions_move_under_traffic(to_store, from_store, moved_sessions(SESSIONS)).await;

@@ -59,7 +59,7 @@ fn holds_every_race(kind: Kind, rounds: u32) {
             .unwrap();
         let outcome = runtime.block_on(async {
             // Two servers of an application, each with a client of its own.
-            let stores = [place.connect().await, place.connect().await];
+            let stores = [place.connect(PATIENCE).await, place.connect(PATIENCE).await];
             let begun = Instant::now();
             let layer = |server: &Server| {
                 let store = stores[server.number() % stores.len()].clone();

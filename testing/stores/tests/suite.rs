@@ -11,13 +11,13 @@ use std::time::Duration;
 use abide::AtRest;
 use abide_session::Store;
 use abide_store_suite::{SENTENCES, Sentence};
-use abide_stores_tested::{Kind, Place, sealing_keys};
+use abide_stores_tested::{Kind, PATIENCE, Place, sealing_keys};
 
 /// Sentences that are tried side by side: enough for their clients to meet on the server.
 const AT_ONCE: usize = 4;
 
 /// Longer than any sentence takes that comes to an end.
-const PATIENCE: Duration = Duration::from_mins(1);
+const SENTENCE: Duration = Duration::from_mins(1);
 
 macro_rules! kinds {
     ($($name:ident: $kind:ident,)+) => {
@@ -79,10 +79,10 @@ fn broken(place: &Place, sealed: bool) -> BTreeSet<&'static str> {
 fn tried(sentence: &Sentence, place: &Place, sealed: bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let store = place.connect().await;
+        let store = place.connect(PATIENCE).await;
         let store: Arc<dyn Store> =
             if sealed { Arc::new(AtRest::new(store, sealing_keys())) } else { store };
-        let held = tokio::time::timeout(PATIENCE, sentence.run(&*store)).await;
+        let held = tokio::time::timeout(SENTENCE, sentence.run(&*store)).await;
         held.unwrap_or_else(|_| panic!("{} does not come to an end", sentence.name()));
     });
 }

@@ -9,7 +9,7 @@ use abide_session::{IdHash, MAX_LISTED, Subject};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use crate::decide::{Plain, Verdict};
 use crate::error::Fault;
@@ -49,7 +49,7 @@ impl Target {
                 mysql::prepare(&mut connection, self.timeout).await?;
                 Connection::MySql(connection)
             }
-            Options::Sqlite(options) => Connection::Sqlite(options.connect().await?),
+            Options::Sqlite(options) => Connection::Sqlite(sqlite::open(options).await?),
         })
     }
 }

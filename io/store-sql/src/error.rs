@@ -171,6 +171,13 @@ impl Fault {
         }
     }
 
+    /// Whether somebody else has the SQLite file for himself.
+    pub(crate) fn is_busy_file(&self) -> bool {
+        let Self::Sql(sqlx::Error::Database(cause)) = self else { return false };
+        mysql_number(&**cause).is_none()
+            && cause.code().is_some_and(|code| sqlite_code(&code) == Some(SQLITE_BUSY))
+    }
+
     /// Whether there already is a row of this key.
     pub(crate) fn is_taken(&self) -> bool {
         matches!(self, Self::Sql(sqlx::Error::Database(cause)) if cause.is_unique_violation())

@@ -4,10 +4,28 @@
 //! time. So each change of a session takes the whole database (`BEGIN IMMEDIATE`), loads, decides and
 //! writes.
 
-use sqlx::sqlite::SqliteConnection;
+use std::time::Duration;
+
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::error::Fault;
 use crate::schema::{Database, SchemaFault, migrations_after};
+
+/// How long to wait for whoever has the file to let go of it: as long as it takes to make it a WAL.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Opens the file. Who opens it first makes it a WAL, and who closes it last tidies that up; whoever
+/// opens it in these moments is told that it is locked, without the waiting of `busy_timeout` (section
+/// 8 of SQLite's page about WAL). So this waits, until the caller gives up.
+pub(crate) async fn open(options: &SqliteConnectOptions) -> Result<SqliteConnection, Fault> {
+    loop {
+        match options.connect().await.map_err(Fault::from) {
+            Err(fault) if fault.is_busy_file() => tokio::time::sleep(PAUSE).await,
+            outcome => return outcome,
+        }
+    }
+}
 
 pub(crate) async fn is_read_only(connection: &mut SqliteConnection) -> Result<bool, Fault> {
     // Beginning to write is allowed in a file that is read-only; writing is not, not even nothing.

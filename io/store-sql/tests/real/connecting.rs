@@ -123,3 +123,27 @@ async fn a_sqlite_file_that_can_not_be_is_said_to_be_so_and_what_to_do() {
     let error = refusal(&folder.url()).await;
     assert!(matches!(error, ConnectError::Refused { .. }), "{error:?}");
 }
+
+/// Servers of one machine that start together open one file, which is no WAL yet; those that end
+/// together tidy it up.
+#[test]
+fn many_open_one_new_sqlite_file_at_the_same_time() {
+    for _ in 0..20 {
+        let folder = Folder::new();
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    let runtime =
+                        tokio::runtime::Builder::new_current_thread().enable_all().build();
+                    runtime.expect("a runtime").block_on(async {
+                        for _ in 0..3 {
+                            let builder = SqlStore::builder(&folder.url()).cleanup(None);
+                            let store = builder.timeout(PATIENT).connect().await;
+                            store.expect("a store").health().await.expect("a healthy store");
+                        }
+                    });
+                });
+            }
+        });
+    }
+}

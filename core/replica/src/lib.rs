@@ -39,6 +39,8 @@
 )]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod decide;
 mod entry;
@@ -51,8 +53,11 @@ mod node;
 mod packed;
 mod reign;
 mod slot;
+mod survey;
 mod table;
+mod varint;
 mod view;
+pub mod wire;
 
 pub use entry::{Entry, Moved};
 pub use message::{
@@ -64,6 +69,7 @@ pub use mutant::Mutant;
 pub use node::{Broken, Config, Node};
 pub use packed::{Malformed, pack, unpack};
 pub use reign::Term;
+pub use survey::{Found, SlotSet, Sought, Survey};
 pub use table::{Expired, Full, Merged, Packed, Table};
 pub use view::{Birth, Known, NodeId, View};
 

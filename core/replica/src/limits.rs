@@ -9,6 +9,20 @@ pub const MAX_NODES: usize = 32;
 /// for longer than anybody does.
 pub const MAX_OPEN_CALLS: usize = 65_536;
 
+/// Surveys of local clients that a node holds open: each may hold as many sessions as a subject can
+/// list.
+pub const MAX_OPEN_SURVEYS: usize = 256;
+
+/// Sessions of one page of a walk.
+pub const MAX_PAGE: usize = 500;
+
+/// Bytes of the entries of one part, if it is more than one entry.
+pub const MAX_PART_BYTES: usize = 1024 * 1024;
+
+/// The bytes of one letter. The largest has a few sessions of the size that one may have at most, some of
+/// them merged by two sides of a cut.
+pub const MAX_LETTER_BYTES: usize = 64 * 1024 * 1024;
+
 /// Calls that wait at the leader of one slot for writes or grants.
 pub const MAX_WAITING: usize = 4096;
 

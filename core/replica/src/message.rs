@@ -10,6 +10,7 @@ use abide_session::{
 
 use crate::entry::Entry;
 use crate::reign::Term;
+use crate::survey::{Found, SlotSet, Survey};
 use crate::view::{Birth, Known, NodeId};
 
 /// What time it is, by both clocks of a machine.
@@ -27,6 +28,8 @@ pub struct Moment {
 pub enum Event {
     /// A local client asks for something, under a number that no other call of this process has.
     Call(u64, Call),
+    /// A local client looks for sessions in many slots, under such a number.
+    Survey(u64, Survey),
     /// There is a connection to this node. What comes from it from now on comes in the order in which
     /// it was sent, and nothing of an earlier connection comes any more.
     Connected(NodeId),
@@ -52,6 +55,8 @@ pub enum Action {
     Dial(NodeId),
     /// The answer to a call.
     Answer(u64, Answer),
+    /// The answer to a survey. None: there was a slot of which nobody could tell in time.
+    Surveyed(u64, Option<Found>),
     /// Wake the node at this time, and forget the time that was said before.
     Wake(Duration),
     /// For metrics and logs.
@@ -242,6 +247,10 @@ pub enum Message {
     Lost(u64),
     /// The call was not done: I do not lead; perhaps this reign is known to me.
     NotLeader(u64, Slot, Option<Term>),
+    /// A survey of these slots, for those that the receiver leads.
+    Survey(u64, SlotSet, Survey),
+    /// What there is in these of the slots; of the others somebody else may know, or nobody yet.
+    Surveyed(u64, SlotSet, Found),
     /// About the copies of a slot, in a reign of it.
     OfSlot(Slot, Term, OfSlot),
 }

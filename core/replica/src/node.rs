@@ -14,6 +14,7 @@ mod follow;
 mod invariants;
 mod lead;
 mod seat;
+mod survey;
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
@@ -82,6 +83,7 @@ impl Node {
         self.around.begin(now);
         match event {
             Event::Call(number, call) => self.around.open(number, call),
+            Event::Survey(number, survey) => self.begin_survey(number, survey),
             Event::Connected(peer) => self.connected(peer),
             Event::Broken(peer) => self.broken(peer),
             Event::Refused(peer) => self.refused(peer),
@@ -241,6 +243,12 @@ impl Node {
                 }
                 self.around.not_leader(from, number);
             }
+            Message::Survey(number, slots, survey) => {
+                self.on_survey(from, number, &slots, &survey);
+            }
+            Message::Surveyed(number, slots, found) => {
+                self.on_surveyed(from, number, &slots, found);
+            }
             Message::OfSlot(slot, term, said) => {
                 if let Some(mut seat) = self.seat(slot) {
                     seat.received(from, term, said);
@@ -300,6 +308,7 @@ impl Node {
             }
         }
         self.around.time_out();
+        self.go_on_with_surveys();
         self.around.expire();
         self.around.all_restless();
     }

@@ -58,8 +58,8 @@ pub fn unpack(bytes: &[u8]) -> Result<(IdHash, Entry), Malformed> {
     read::entry(bytes).ok_or(Malformed)
 }
 
-pub(crate) use read::content as unpack_content;
-pub(crate) use write::entry as pack_into;
+pub(crate) use read::{content as unpack_content, record as unpack_record};
+pub(crate) use write::{entry as pack_into, record as pack_record};
 
 /// Where in a packed entry its id stands.
 pub(crate) const KEY_PLACE: core::ops::Range<usize> = 1..1 + Key::BYTES;

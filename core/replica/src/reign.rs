@@ -19,6 +19,14 @@ pub struct Term {
 }
 
 impl Term {
+    pub(crate) const fn of(number: u64, leader: NodeId) -> Self {
+        Self { number, leader }
+    }
+
+    pub(crate) const fn number(self) -> u64 {
+        self.number
+    }
+
     /// Before every reign.
     pub const NONE: Self = Self { number: 0, leader: NodeId(0) };
 

@@ -36,6 +36,8 @@ pub(crate) struct Around {
     pub(crate) clock: Clock,
     /// The calls of local clients.
     pub(crate) calls: BTreeMap<u64, Open>,
+    /// The surveys of local clients.
+    pub(crate) surveys: BTreeMap<u64, super::survey::Open>,
     /// Calls that wait for somebody to lead their slot.
     pub(crate) queued: BTreeMap<Slot, Vec<u64>>,
     /// Calls to be taken to a leader now.
@@ -87,6 +89,7 @@ impl Around {
             table: Table::new(usize::MAX),
             clock: Clock::new(own.0),
             calls: BTreeMap::new(),
+            surveys: BTreeMap::new(),
             queued: BTreeMap::new(),
             homeless: Vec::new(),
             restless: BTreeSet::new(),

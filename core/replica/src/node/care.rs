@@ -90,10 +90,15 @@ impl Seat<'_> {
     /// Whether a read would be answered as the last there is.
     pub(crate) fn is_sure(&self) -> bool {
         self.place.leading().is_some_and(|lead| {
-            let mut members = lead.members.iter();
-            let is_granted = members.all(|(node, member)| self.node.holds_grant(*node, member.era));
-            is_granted && lead.doubts.is_empty() && lead.handing.is_none()
+            self.holds_all_grants() && lead.doubts.is_empty() && lead.handing.is_none()
         })
+    }
+
+    /// Whether nobody whom we count on has gone on without us.
+    pub(crate) fn holds_all_grants(&self) -> bool {
+        let members = self.place.leading().into_iter().flat_map(|lead| &lead.members);
+        let mut members = members.map(|(node, member)| (*node, member.era));
+        members.all(|(node, era)| self.node.holds_grant(node, era))
     }
 
     /// Whether nobody else need hold the slot: all owners do, and there are as many as there should be.

@@ -6,14 +6,15 @@
 
 use alloc::collections::BTreeSet;
 
-use abide_session::IdHash;
+use abide_session::{IdHash, Slot};
 
 use super::seat::Seat;
-use crate::limits::{CALL_TIMEOUT, MAX_FILLS, MAX_PART_ENTRIES, PROMISE_WAIT};
+use crate::limits::{CALL_TIMEOUT, MAX_FILLS, MAX_PART_BYTES, MAX_PART_ENTRIES, PROMISE_WAIT};
 use crate::message::{Entries, Note, OfSlot};
 use crate::mutant::Mutant;
 use crate::reign::Term;
 use crate::slot::{Asked, Fill, Member, Stage};
+use crate::table::Table;
 use crate::view::NodeId;
 
 impl Seat<'_> {
@@ -77,13 +78,11 @@ impl Seat<'_> {
 
     fn send_part(&mut self, to: NodeId, part: u32, after: Option<IdHash>, skips: bool) {
         let now = self.node.now.passed;
-        let rest = self.node.table.entries(self.slot, after);
-        let mut entries: Entries = rest
-            .take(if skips { 0 } else { MAX_PART_ENTRIES.saturating_add(1) })
-            .filter_map(|packed| Some((packed.id()?, packed.entry()?)))
-            .collect();
-        let is_last = entries.len() <= MAX_PART_ENTRIES;
-        entries.truncate(MAX_PART_ENTRIES);
+        let (entries, is_last) = if skips {
+            (Entries::new(), true)
+        } else {
+            part_after(&self.node.table, self.slot, after)
+        };
         let last = entries.last().map(|(id, _)| *id);
         let Some(lead) = self.place.lead() else { return };
         let number = lead.number;
@@ -145,4 +144,20 @@ impl Seat<'_> {
         let fills = &lead.fills;
         self.node.filling.retain(|(of, node)| *of != slot || fills.contains_key(node));
     }
+}
+
+/// What the slot has after this id, as much as one part may hold, and whether that is all.
+pub(crate) fn part_after(table: &Table, slot: Slot, after: Option<IdHash>) -> (Entries, bool) {
+    let mut entries = Entries::new();
+    let mut bytes = 0_usize;
+    for packed in table.entries(slot, after) {
+        let (Some(id), Some(entry)) = (packed.id(), packed.entry()) else { continue };
+        bytes = bytes.saturating_add(packed.bytes().len());
+        let is_full = entries.len() >= MAX_PART_ENTRIES || bytes > MAX_PART_BYTES;
+        if is_full && !entries.is_empty() {
+            return (entries, false);
+        }
+        entries.push((id, entry));
+    }
+    (entries, true)
 }

@@ -3,10 +3,9 @@
 use alloc::collections::BTreeSet;
 use core::time::Duration;
 
+use super::fill::part_after;
 use super::seat::Seat;
-use crate::limits::{
-    CLAIM_STAGGER, MAX_PART_ENTRIES, OFFER_EVERY, OUTSIDER_WAIT, PROMISE_WAIT, START_WAIT,
-};
+use crate::limits::{CLAIM_STAGGER, OFFER_EVERY, OUTSIDER_WAIT, PROMISE_WAIT, START_WAIT};
 use crate::message::{Entries, Note, OfSlot};
 use crate::mutant::Mutant;
 use crate::reign::Term;
@@ -175,17 +174,15 @@ impl Seat<'_> {
     fn tell(&mut self, to: NodeId, theirs: u64) {
         let digest = self.node.table.digest(self.slot);
         let era = self.node.our_era(to);
-        let mut all: Entries = if digest == theirs {
-            Entries::new()
-        } else {
-            let entries = self.node.table.entries(self.slot, None);
-            entries.filter_map(|packed| Some((packed.id()?, packed.entry()?))).collect()
-        };
-        let mut part = 0_u32;
+        let is_the_same = digest == theirs;
+        let (mut part, mut after) = (0_u32, None);
         loop {
-            let rest = all.split_off(all.len().min(MAX_PART_ENTRIES));
-            let is_last = rest.is_empty();
-            let entries = core::mem::replace(&mut all, rest);
+            let (entries, is_last) = if is_the_same {
+                (Entries::new(), true)
+            } else {
+                part_after(&self.node.table, self.slot, after)
+            };
+            after = entries.last().map(|(id, _)| *id);
             let others = self.place.holders.clone();
             self.say(to, OfSlot::Held { part, entries, is_last, digest, era, others });
             if is_last {

@@ -96,12 +96,10 @@ impl Seat<'_> {
         if !shows_all && ids.iter().any(|id| lead.under_way.contains_key(id)) {
             return Some(Obstacle::Write);
         }
-        let mut members = lead.members.iter();
-        let is_granted = members.all(|(node, member)| self.node.holds_grant(*node, member.era));
-        (!is_granted).then_some(Obstacle::Grant)
+        (!self.holds_all_grants()).then_some(Obstacle::Grant)
     }
 
-    fn kept_of_reads(&self) -> Kept {
+    pub(crate) fn kept_of_reads(&self) -> Kept {
         let is_whole = self.place.leading().is_some_and(|lead| lead.doubts.is_empty());
         if is_whole { Kept::Full } else { Kept::Sole }
     }

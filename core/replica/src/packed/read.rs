@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::{COUNTER_BITS, COUNTER_MASK, ENDED, FROZEN, KEY_PLACE, MOVED, SESSION, flag};
 use crate::entry::{Entry, Moved};
 use crate::key::Key;
+use crate::varint::{Reader, unzigzag};
 
 const NANOSECONDS_PER_SECOND: u32 = 1_000_000_000;
 
@@ -23,45 +24,53 @@ pub(super) fn entry(bytes: &[u8]) -> Option<(IdHash, Entry)> {
 pub(crate) fn content(bytes: &[u8]) -> Option<Entry> {
     // All values of a record share one copy of the bytes.
     let shared = Bytes::copy_from_slice(bytes);
-    let mut reader = Reader { rest: shared.get(KEY_PLACE.end..)?, shared: &shared };
+    let left = Reader::new(shared.get(KEY_PLACE.end..)?);
+    let mut packed = Packed { left, shared: &shared };
     let kind = *bytes.first()?;
     let entry = match kind {
-        SESSION => Entry::Session(reader.record().filter(|record| !record.is_ended())?),
+        SESSION => Entry::Session(packed.record().filter(|record| !record.is_ended())?),
         MOVED | FROZEN => {
-            let to = Key::from_bytes(*reader.bytes(Key::BYTES)?.first_chunk()?)?.id()?;
-            let until = reader.number()?;
-            let hard_deadline = Time::from_millis(later(until, reader.number()?));
-            let before = if kind == FROZEN { Some(Box::new(reader.record()?)) } else { None };
+            let to = Key::from_bytes(*packed.left.bytes(Key::BYTES)?.first_chunk()?)?.id()?;
+            let until = packed.left.number()?;
+            let hard_deadline = Time::from_millis(later(until, packed.left.number()?));
+            let before = if kind == FROZEN { Some(Box::new(packed.record()?)) } else { None };
             Entry::Moved(Moved { to, until: Time::from_millis(until), before, hard_deadline })
         }
-        ENDED => Entry::Ended { hard_deadline: Time::from_millis(reader.number()?) },
+        ENDED => Entry::Ended { hard_deadline: Time::from_millis(packed.left.number()?) },
         _ => return None,
     };
-    reader.rest.is_empty().then_some(entry)
+    packed.left.rest.is_empty().then_some(entry)
+}
+
+/// A record, and nothing else.
+pub(crate) fn record(bytes: &[u8]) -> Option<Record> {
+    let shared = Bytes::copy_from_slice(bytes);
+    let mut packed = Packed { left: Reader::new(&shared), shared: &shared };
+    packed.record().filter(|_| packed.left.rest.is_empty())
 }
 
 /// What is left to read.
-struct Reader<'a> {
-    rest: &'a [u8],
+struct Packed<'a> {
+    left: Reader<'a>,
     /// All of it.
     shared: &'a Bytes,
 }
 
-impl<'a> Reader<'a> {
+impl Packed<'_> {
     fn record(&mut self) -> Option<Record> {
-        let flags = self.byte()?;
+        let flags = self.left.byte()?;
         let is_set = |flag: u8| flags & flag != 0;
         let mut record = Record::default();
         let mut created = 0;
         if is_set(flag::CREATED) {
-            created = self.number()?;
+            created = self.left.number()?;
             record.created = Time::from_millis(created);
         }
         if is_set(flag::SEEN) {
-            record.seen = Time::from_millis(later(created, self.number()?));
+            record.seen = Time::from_millis(later(created, self.left.number()?));
         }
         if is_set(flag::HARD_DEADLINE) {
-            record.hard_deadline = Time::from_millis(later(created, self.number()?));
+            record.hard_deadline = Time::from_millis(later(created, self.left.number()?));
         }
         let base = if is_set(flag::BASE) { self.base(created)? } else { Stamp::ZERO };
         let mut stamps = Stamps { base, earliest: Stamp::MAX, any: false };
@@ -70,8 +79,8 @@ impl<'a> Reader<'a> {
         }
         if is_set(flag::IDLE) {
             let stamp = self.stamp(&mut stamps)?;
-            let seconds = self.number()?;
-            let part: u32 = if is_set(flag::NANOSECONDS) { self.short()? } else { 0 };
+            let seconds = self.left.number()?;
+            let part: u32 = if is_set(flag::NANOSECONDS) { self.left.short()? } else { 0 };
             if part >= NANOSECONDS_PER_SECOND {
                 return None;
             }
@@ -79,7 +88,7 @@ impl<'a> Reader<'a> {
         }
         if is_set(flag::SUBJECT) {
             let stamp = self.stamp(&mut stamps)?;
-            let text = str::from_utf8(self.counted()?).ok()?;
+            let text = str::from_utf8(self.left.counted()?).ok()?;
             let subject = if text.is_empty() { None } else { Some(Subject::new(text).ok()?) };
             record.subject = Stamped::new(stamp, subject);
         }
@@ -89,18 +98,18 @@ impl<'a> Reader<'a> {
     }
 
     fn fields(&mut self, stamps: &mut Stamps, record: &mut Record) -> Option<()> {
-        let count = self.number()?;
+        let count = self.left.number()?;
         let mut last = "";
         for _ in 0..count {
-            let name = str::from_utf8(self.counted()?).ok().filter(|name| *name > last)?;
+            let name = str::from_utf8(self.left.counted()?).ok().filter(|name| *name > last)?;
             last = name;
             let stamp = self.stamp(stamps)?;
             if record.cleared != Stamp::ZERO && stamp <= record.cleared {
                 return None;
             }
-            let value = match self.length()?.checked_sub(1) {
+            let value = match self.left.length()?.checked_sub(1) {
                 None => None,
-                Some(length) => Some(self.shared.slice_ref(self.bytes(length)?)),
+                Some(length) => Some(self.shared.slice_ref(self.left.bytes(length)?)),
             };
             let field: Field = Stamped::new(stamp, value);
             record.fields.insert(FieldName::new(name.to_owned()).ok()?, field);
@@ -109,72 +118,28 @@ impl<'a> Reader<'a> {
     }
 
     fn base(&mut self, created: u64) -> Option<Stamp> {
-        let millis = later(created, self.number()?);
-        let (counter, node) = (self.short()?, self.short()?);
+        let millis = later(created, self.left.number()?);
+        let (counter, node) = (self.left.short()?, self.left.short()?);
         Some(Stamp::new(reading(millis, counter)?, node))
     }
 
     fn stamp(&mut self, stamps: &mut Stamps) -> Option<Stamp> {
-        let Some(head) = self.number()?.checked_sub(1) else { return Some(Stamp::ZERO) };
+        let Some(head) = self.left.number()?.checked_sub(1) else { return Some(Stamp::ZERO) };
         let base = stamps.base;
         let millis = (base.reading() >> COUNTER_BITS).checked_add(head >> 2)?;
         let mut counter = u16::try_from(base.reading() & COUNTER_MASK).ok()?;
         if head & 2 != 0 {
             let of_base = counter;
-            counter = self.short().filter(|counter| *counter != of_base)?;
+            counter = self.left.short().filter(|counter| *counter != of_base)?;
         }
         let mut node = base.node();
         if head & 1 != 0 {
-            node = self.short().filter(|node| *node != base.node())?;
+            node = self.left.short().filter(|node| *node != base.node())?;
         }
         let stamp = Stamp::new(reading(millis, counter)?, node);
         stamps.earliest = stamps.earliest.min(stamp);
         stamps.any = true;
         Some(stamp)
-    }
-
-    fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.rest.split_at_checked(count)?;
-        self.rest = rest;
-        Some(bytes)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        let (byte, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(*byte)
-    }
-
-    fn counted(&mut self) -> Option<&'a [u8]> {
-        let length = self.length()?;
-        self.bytes(length)
-    }
-
-    fn length(&mut self) -> Option<usize> {
-        usize::try_from(self.number()?).ok()
-    }
-
-    /// A number of a smaller type.
-    fn short<T: TryFrom<u64>>(&mut self) -> Option<T> {
-        T::try_from(self.number()?).ok()
-    }
-
-    /// A number in its shortest form.
-    fn number(&mut self) -> Option<u64> {
-        let mut number = 0_u64;
-        for shift in (0..u64::BITS).step_by(7) {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7f);
-            let shifted = bits.checked_shl(shift)?;
-            if shifted.checked_shr(shift)? != bits {
-                return None;
-            }
-            number |= shifted;
-            if byte & 0x80 == 0 {
-                return (byte != 0 || shift == 0).then_some(number);
-            }
-        }
-        None
     }
 }
 
@@ -213,6 +178,5 @@ fn reading(millis: u64, counter: u16) -> Option<u64> {
 
 /// What is so much later than `from`, whatever that is.
 fn later(from: u64, difference: u64) -> u64 {
-    let difference = (difference >> 1) ^ 0_u64.wrapping_sub(difference & 1);
-    from.wrapping_add(difference)
+    from.wrapping_add_signed(unzigzag(difference))
 }

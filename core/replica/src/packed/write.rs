@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::{COUNTER_BITS, COUNTER_MASK, ENDED, FROZEN, MOVED, SESSION, flag};
 use crate::entry::Entry;
 use crate::key::Key;
+use crate::varint::{counted, length, number, zigzag};
 
 /// Appends the bytes of an entry, in its normal form.
 pub(crate) fn entry(bytes: &mut Vec<u8>, key: &Key, entry: &Entry) {
@@ -41,7 +42,8 @@ pub(crate) fn entry(bytes: &mut Vec<u8>, key: &Key, entry: &Entry) {
     }
 }
 
-fn record(bytes: &mut Vec<u8>, record: &Record) {
+/// Appends the bytes of a record in its normal form.
+pub(crate) fn record(bytes: &mut Vec<u8>, record: &Record) {
     let base = base_of(record);
     let flags = flags_of(record, base);
     let is_set = |flag: u8| flags & flag != 0;
@@ -139,27 +141,7 @@ fn stamp(bytes: &mut Vec<u8>, base: Stamp, stamp: Stamp) {
     }
 }
 
-/// How much later `to` is than `from`, small numbers for small differences either way (zigzag).
+/// How much later `to` is than `from`, as a number.
 fn difference(from: u64, to: u64) -> u64 {
-    let difference = to.wrapping_sub(from).cast_signed();
-    ((difference << 1) ^ (difference >> 63)).cast_unsigned()
-}
-
-fn counted(bytes: &mut Vec<u8>, text: &[u8]) {
-    length(bytes, text.len());
-    bytes.extend_from_slice(text);
-}
-
-fn length(bytes: &mut Vec<u8>, length: usize) {
-    number(bytes, u64::try_from(length).unwrap_or(u64::MAX));
-}
-
-fn number(bytes: &mut Vec<u8>, mut number: u64) {
-    while number > 0x7f {
-        let [low, ..] = number.to_le_bytes();
-        bytes.push(low | 0x80);
-        number >>= 7;
-    }
-    let [low, ..] = number.to_le_bytes();
-    bytes.push(low);
+    zigzag(to.wrapping_sub(from).cast_signed())
 }

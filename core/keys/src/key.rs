@@ -116,6 +116,18 @@ impl Key {
     ) -> bool {
         self.cipher.decrypt_inout_detached(nonce.into(), bound_to, text.into(), tag.into()).is_ok()
     }
+
+    /// A secret that follows from this one and the purpose, and tells nothing of it or of what follows
+    /// for another purpose.
+    ///
+    /// It is the cipher stream that AES-256-GCM-SIV makes of the purpose: a pseudo-random function of it
+    /// (RFC 8452 section 9).
+    pub fn derive(&self, purpose: &[u8]) -> Zeroizing<[u8; Self::BYTES]> {
+        let mut secret = Zeroizing::new([0; Self::BYTES]);
+        let bound_to = [b"abide derived secret, ", purpose].concat();
+        let _tag = self.seal(&[0; Self::NONCE_BYTES], &bound_to, secret.as_mut_slice());
+        secret
+    }
 }
 
 impl fmt::Debug for Key {
@@ -151,6 +163,11 @@ impl KeyRing {
     /// The key that seals.
     pub fn first(&self) -> &Key {
         &self.first
+    }
+
+    /// All keys, the one that seals first.
+    pub fn iter(&self) -> impl Iterator<Item = &Key> {
+        core::iter::once(&self.first).chain(&self.older)
     }
 
     /// The keys of this id, the sealing one first, each with whether it is the sealing one.

@@ -74,3 +74,14 @@ fn keys_of_the_same_id_are_all_tried() {
         .find(|(_, key)| key.open(&[0; Key::NONCE_BYTES], b"", &mut text.clone(), &seal));
     assert!(matches!(opened, Some((false, _))));
 }
+
+#[test]
+fn what_follows_from_a_key_is_its_own_for_each_key_and_purpose() {
+    let (one, other) = (Key::new([1; Key::BYTES]), Key::new([2; Key::BYTES]));
+    assert_eq!(one.derive(b"a"), Key::new([1; Key::BYTES]).derive(b"a"));
+    let all = [one.derive(b"a"), one.derive(b"b"), one.derive(b""), other.derive(b"a")];
+    for (place, secret) in all.iter().enumerate() {
+        assert!(**secret != [0; Key::BYTES] && **secret != [1; Key::BYTES]);
+        assert!(all.iter().skip(place + 1).all(|next| next != secret));
+    }
+}

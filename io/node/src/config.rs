@@ -1,0 +1,239 @@
+//! What a node is told.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use abide_keys::{Key, KeyRing};
+use abide_replica::NodeId;
+use abide_replica::limits::MAX_NODES;
+use abide_replica::wire::Roster;
+
+use crate::error::JoinError;
+use crate::identity::Identity;
+
+/// The longest name of a node, in bytes.
+const MAX_NAME_BYTES: usize = 255;
+/// By how much the wall clocks of two nodes may differ.
+const SKEW: Duration = Duration::from_secs(5);
+
+/// What a node is told: who it is, who the others are, and what they have in common.
+#[derive(Clone, Debug)]
+pub struct Config {
+    name: String,
+    nodes: Vec<(String, String)>,
+    listen: Option<String>,
+    copies: usize,
+    bytes_max: usize,
+    keys: Option<KeyRing>,
+    is_plain: bool,
+}
+
+/// A configuration that can be right.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) roster: Roster,
+    /// Of each node, where others find it.
+    pub(crate) addresses: Vec<String>,
+    pub(crate) listen: String,
+    pub(crate) skew: Duration,
+    pub(crate) bytes_max: usize,
+    /// None: nodes talk in plain text.
+    pub(crate) identity: Option<Identity>,
+}
+
+impl Config {
+    /// A node of this name, and all nodes of the cluster, itself among them, as names and `host:port`.
+    /// All nodes have to be given the same list; the order does not matter.
+    pub fn new<N: Into<String>, A: Into<String>>(
+        name: impl Into<String>,
+        nodes: impl IntoIterator<Item = (N, A)>,
+    ) -> Self {
+        let nodes = nodes.into_iter().map(|(name, address)| (name.into(), address.into()));
+        Self {
+            name: name.into(),
+            nodes: nodes.collect(),
+            listen: None,
+            copies: 2,
+            bytes_max: usize::MAX,
+            keys: None,
+            is_plain: false,
+        }
+    }
+
+    /// The key that all nodes know: `abide keygen` prints one.
+    #[must_use]
+    pub fn secret(self, key: Key) -> Self {
+        let keys = KeyRing::new(vec![key]).ok();
+        Self { keys, ..self }
+    }
+
+    /// The same with several keys: the first is shown, and any of them is taken. So a key is changed
+    /// by adding it behind the old one on all nodes, then putting it first, then dropping the old one.
+    #[must_use]
+    pub fn secrets(self, keys: KeyRing) -> Self {
+        Self { keys: Some(keys), ..self }
+    }
+
+    /// Talk in plain text, without a key. Only between addresses of the loopback interface.
+    #[must_use]
+    pub const fn plain(mut self) -> Self {
+        self.is_plain = true;
+        self
+    }
+
+    /// Where to listen for the other nodes, as `address:port`, if that is not where they find this one.
+    #[must_use]
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.listen = Some(address.into());
+        self
+    }
+
+    /// On how many nodes each session is to be: 2 unless said otherwise, and 1 to 5. The same on all
+    /// nodes.
+    #[must_use]
+    pub const fn copies(mut self, copies: usize) -> Self {
+        self.copies = copies;
+        self
+    }
+
+    /// How many bytes of sessions this node makes room for, its copies for others not counted. Above
+    /// that new sessions are refused with `StoreError::Full`, and nothing that lives is dropped. Default:
+    /// no limit.
+    #[must_use]
+    pub const fn memory_bytes(mut self, bytes: usize) -> Self {
+        self.bytes_max = bytes;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<Checked, JoinError> {
+        let mut nodes = self.nodes.clone();
+        nodes.sort();
+        if let Some(fault) = self.fault(&nodes) {
+            return Err(JoinError::Config(fault));
+        }
+        let own = nodes.iter().position(|(name, _)| *name == self.name);
+        let own = own.and_then(|own| u16::try_from(own).ok()).map(NodeId);
+        let Some(own) = own else {
+            let list: Vec<&str> = nodes.iter().map(|(name, _)| name.as_str()).collect();
+            let (name, list) = (&self.name, list.join(", "));
+            return Err(JoinError::Config(format!(
+                "this node is called {name:?}, and the list of nodes has {list}: put it in"
+            )));
+        };
+        let (names, addresses): (Vec<String>, Vec<String>) = nodes.into_iter().unzip();
+        let own_address = addresses.get(usize::from(own.0)).cloned().unwrap_or_default();
+        let listen = self.listen.clone().unwrap_or(own_address);
+        let identity = self.identity(&addresses, &listen)?;
+        let roster = Roster { names, own, copies: self.copies };
+        Ok(Checked { roster, addresses, listen, skew: SKEW, bytes_max: self.bytes_max, identity })
+    }
+
+    /// What is wrong with the list of nodes, in order of their names.
+    fn fault(&self, nodes: &[(String, String)]) -> Option<String> {
+        if nodes.len() > MAX_NODES {
+            return Some(format!("{} nodes; a cluster takes {MAX_NODES}", nodes.len()));
+        }
+        if !(1..=5).contains(&self.copies) {
+            return Some(format!("{} copies of each session; it takes 1 to 5", self.copies));
+        }
+        for (name, address) in nodes {
+            if name.is_empty() || name.len() > MAX_NAME_BYTES {
+                return Some(format!("{name:?} is no name of a node: 1 to {MAX_NAME_BYTES} bytes"));
+            }
+            let port = address.rsplit_once(':').and_then(|(host, port)| {
+                port.parse::<u16>().ok().filter(|port| *port > 0 && !host.is_empty())
+            });
+            if port.is_none() {
+                return Some(format!("{address:?} of node {name:?} is no host:port"));
+            }
+        }
+        let twins = nodes.windows(2).find_map(|pair| match pair {
+            [one, other] if one.0 == other.0 => Some(one.0.clone()),
+            _ => None,
+        });
+        twins
+            .map(|name| format!("there are two nodes called {name:?}: give each a name of its own"))
+    }
+
+    fn identity(&self, addresses: &[String], listen: &str) -> Result<Option<Identity>, JoinError> {
+        match (&self.keys, self.is_plain) {
+            (Some(keys), _) => Identity::of(keys).map(Some),
+            (None, true) => {
+                let outside = addresses.iter().map(String::as_str).chain([listen]);
+                match outside.into_iter().find(|address| !is_loopback(address)) {
+                    None => Ok(None),
+                    Some(address) => Err(JoinError::Config(format!(
+                        "{address} is not of the loopback interface (127.0.0.1, ::1): beyond it nodes \
+                         need a secret; `abide keygen` prints one"
+                    ))),
+                }
+            }
+            // Who is alone talks to nobody.
+            (None, false) if addresses.len() <= 1 => Ok(None),
+            (None, false) => Err(JoinError::Config(
+                "nodes that talk to each other need a secret; `abide keygen` prints one".to_owned(),
+            )),
+        }
+    }
+}
+
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(config: &Config) -> String {
+        config.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_order_of_the_list_does_not_matter() {
+        let one = Config::new("a", [("a", "127.0.0.1:1"), ("b", "[::1]:2")]).plain();
+        let other = Config::new("b", [("b", "[::1]:2"), ("a", "127.0.0.1:1")]).plain();
+        let (one, other) = (one.check().unwrap(), other.check().unwrap());
+        assert_eq!(one.roster.cluster(), other.roster.cluster());
+        assert_eq!((one.roster.own, other.roster.own), (NodeId(0), NodeId(1)));
+        assert_eq!((one.listen.as_str(), other.listen.as_str()), ("127.0.0.1:1", "[::1]:2"));
+    }
+
+    #[test]
+    fn what_can_not_be_right_is_said_with_what_to_do() {
+        let many = (0..=MAX_NODES).map(|n| (format!("n{n}"), "127.0.0.1:1".to_owned()));
+        let long = "n".repeat(MAX_NAME_BYTES + 1);
+        let two = [("a", "127.0.0.1:1"), ("b", "127.0.0.1:2")];
+        let cases = [
+            (Config::new("a", two), "need a secret"),
+            (Config::new("c", two).plain(), "called \"c\", and the list of nodes has a, b"),
+            (Config::new("a", [("a", "127.0.0.1:1"), ("a", "127.0.0.1:2")]).plain(), "two nodes"),
+            (Config::new("a", [("a", "127.0.0.1")]).plain(), "no host:port"),
+            (Config::new("a", [("a", "127.0.0.1:0")]).plain(), "no host:port"),
+            (Config::new("", [("", "127.0.0.1:1")]).plain(), "no name"),
+            (Config::new(long.as_str(), [(long.as_str(), "127.0.0.1:1")]).plain(), "no name"),
+            (Config::new("n0", many).plain(), "a cluster takes 32"),
+            (Config::new("a", two).plain().copies(6), "it takes 1 to 5"),
+            (
+                Config::new("a", [("a", "10.0.0.1:1"), ("b", "127.0.0.1:2")]).plain(),
+                "10.0.0.1:1 is",
+            ),
+            (Config::new("a", two).plain().listen("0.0.0.0:1"), "0.0.0.0:1 is not of the loopback"),
+        ];
+        for (config, told) in cases {
+            let text = refusal(&config);
+            assert!(text.contains(told), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let key = Key::new([0x5a; Key::BYTES]);
+        let text = key.expose().to_string();
+        let config = Config::new("a", [("a", "10.0.0.1:1")]).secret(key);
+        let shown = format!("{config:?} {:?}", config.check().unwrap());
+        assert!(!shown.contains(&text) && !shown.contains("90, 90"), "{shown}");
+    }
+}

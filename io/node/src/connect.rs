@@ -1,0 +1,205 @@
+//! Making connections to other nodes, and taking theirs.
+//!
+//! Both ends prove that they know the secret, then greet. Whoever is not of this cluster is told why, if
+//! it knows the secret, and otherwise nothing. All of it has to be done within a time-out; so many
+//! connections are greeted at once and not more, so that who connects and says nothing holds up
+//! nobody for long.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use abide_replica::wire::{First, Greeting, MAX_GREETING_BYTES, Roster, VERSION};
+use abide_replica::{Birth, NodeId};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::counters::Counts;
+use crate::identity::{Identity, server_name};
+use crate::link::{Fresh, Halves, Met};
+use crate::shell::Input;
+
+/// A connection that is not there by then counts as unreachable.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// Handshake and greetings have to be done by then.
+const GREET_TIMEOUT: Duration = Duration::from_secs(2);
+/// Connections that are greeted at once.
+const MAX_GREETED_AT_ONCE: usize = 64;
+/// After an error of the listener, which most often is that there are too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What every connection needs.
+#[derive(Debug)]
+pub(crate) struct Connector {
+    pub(crate) roster: Roster,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) identity: Option<Identity>,
+    /// Of this process, as it may begin again.
+    pub(crate) birth: Arc<AtomicU64>,
+    pub(crate) node: mpsc::Sender<Input>,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) last_number: AtomicU64,
+}
+
+/// Why a connection came to nothing.
+enum Failed {
+    /// Nobody listens there.
+    Refused,
+    Other(String),
+}
+
+impl Connector {
+    /// Makes a connection, and tells the node what came of it.
+    pub(crate) async fn dial(self: Arc<Self>, peer: NodeId) {
+        let input = match self.try_dial(peer).await {
+            Ok(fresh) => Input::Up(fresh),
+            Err(Failed::Refused) => Input::Refused(peer),
+            Err(Failed::Other(reason)) => {
+                let name = self.roster.name(peer);
+                self.counts.warn_once(name, &reason, || {
+                    tracing::warn!(node = name, %reason, "no connection to another node");
+                });
+                Input::Unreachable(peer)
+            }
+        };
+        let _ = self.node.send(input).await;
+    }
+
+    async fn try_dial(&self, peer: NodeId) -> Result<Fresh, Failed> {
+        let address = self.addresses.get(usize::from(peer.0)).map_or("", String::as_str);
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+        let stream = match stream {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                return Err(Failed::Refused);
+            }
+            Ok(Err(error)) => return Err(Failed::Other(format!("{address}: {error}"))),
+            Err(_elapsed) => return Err(Failed::Other(format!("{address} does not answer"))),
+        };
+        let greeted = tokio::time::timeout(GREET_TIMEOUT, self.greet(stream, peer)).await;
+        let greeted = greeted.unwrap_or_else(|_elapsed| Err("it does not greet".to_owned()));
+        greeted.map_err(|reason| Failed::Other(format!("{address}: {reason}")))
+    }
+
+    /// Takes connections for ever.
+    pub(crate) async fn listen(self: Arc<Self>, listener: TcpListener) {
+        let places = Arc::new(Semaphore::new(MAX_GREETED_AT_ONCE));
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "can not take connections of other nodes");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let connector = Arc::clone(&self);
+            tokio::spawn(async move {
+                let met = tokio::time::timeout(GREET_TIMEOUT, connector.welcome(stream)).await;
+                drop(place);
+                match met {
+                    Ok(Ok(fresh)) => drop(connector.node.send(Input::Up(fresh)).await),
+                    Ok(Err(reason)) => connector.counts.warn_once("", &reason, || {
+                        tracing::warn!(%reason, "a connection was not taken");
+                    }),
+                    Err(_elapsed) => {}
+                }
+            });
+        }
+    }
+
+    async fn greet(&self, stream: TcpStream, peer: NodeId) -> Result<Fresh, String> {
+        prepare(&stream);
+        match &self.identity {
+            Some(identity) => {
+                let secured = identity.connector.connect(server_name(), stream).await;
+                let secured = secured.map_err(|error| format!("{error} ({OTHER_SECRET})"))?;
+                self.speak_first(Halves::of(tokio::io::split(secured)), peer).await
+            }
+            None => self.speak_first(Halves::of(stream.into_split()), peer).await,
+        }
+    }
+
+    async fn speak_first(&self, mut halves: Halves, peer: NodeId) -> Result<Fresh, String> {
+        let ours = self.roster.greeting(self.birth(), peer);
+        say(&mut halves.write, &First::Greeting(ours)).await.map_err(|error| error.to_string())?;
+        match hear(&mut halves.read).await? {
+            First::Greeting(theirs) if self.roster.meet(&theirs)? == peer => {
+                Ok(self.met(&theirs, peer, true, halves))
+            }
+            First::Greeting(theirs) => Err(format!("{:?} answers there", theirs.from)),
+            First::Refusal(reason) => Err(reason),
+        }
+    }
+
+    async fn welcome(&self, stream: TcpStream) -> Result<Fresh, String> {
+        prepare(&stream);
+        match &self.identity {
+            Some(identity) => {
+                let secured = identity.acceptor.accept(stream).await;
+                let secured = secured.map_err(|error| format!("{error} ({OTHER_SECRET})"))?;
+                self.speak_second(Halves::of(tokio::io::split(secured))).await
+            }
+            None => self.speak_second(Halves::of(stream.into_split())).await,
+        }
+    }
+
+    async fn speak_second(&self, mut halves: Halves) -> Result<Fresh, String> {
+        let First::Greeting(theirs) = hear(&mut halves.read).await? else {
+            return Err("it begins with a refusal".to_owned());
+        };
+        let peer = match self.roster.meet(&theirs) {
+            Ok(peer) => peer,
+            Err(reason) => {
+                let _ = say(&mut halves.write, &First::Refusal(reason.clone())).await;
+                return Err(reason);
+            }
+        };
+        let ours = self.roster.greeting(self.birth(), peer);
+        say(&mut halves.write, &First::Greeting(ours)).await.map_err(|error| error.to_string())?;
+        Ok(self.met(&theirs, peer, false, halves))
+    }
+
+    fn met(&self, theirs: &Greeting, peer: NodeId, is_dialed: bool, halves: Halves) -> Fresh {
+        if theirs.version != VERSION {
+            let (theirs, ours) = (theirs.version, VERSION);
+            tracing::info!(node = self.roster.name(peer), theirs, ours, "another version");
+        }
+        let number = self.last_number.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let met = Met { peer, birth: theirs.birth, number, is_dialed };
+        Fresh { met, halves }
+    }
+
+    fn birth(&self) -> Birth {
+        Birth(self.birth.load(Ordering::Relaxed))
+    }
+}
+
+const OTHER_SECRET: &str = "does it have another secret, or none?";
+
+fn prepare(stream: &TcpStream) {
+    // What is written is meant to go out.
+    let _ = stream.set_nodelay(true);
+}
+
+async fn say(write: &mut (impl AsyncWrite + Unpin), first: &First) -> io::Result<()> {
+    let bytes = first.write();
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    write.write_all(&[&length.to_le_bytes()[..], &bytes].concat()).await?;
+    write.flush().await
+}
+
+async fn hear(read: &mut (impl AsyncRead + Unpin)) -> Result<First, String> {
+    let length = read.read_u32_le().await.map_err(|error| format!("{error} ({OTHER_SECRET})"))?;
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let no_node = || "who speaks there is no node of abide of this kind".to_owned();
+    if length > MAX_GREETING_BYTES {
+        return Err(no_node());
+    }
+    let mut bytes = vec![0; length];
+    read.read_exact(&mut bytes).await.map_err(|error| error.to_string())?;
+    First::read(&bytes).ok_or_else(no_node)
+}

@@ -1,0 +1,62 @@
+//! Keeps abide's sessions in the servers themselves: each session on two of them, so that any one may
+//! die at any moment.
+//!
+//! ```no_run
+//! use abide_node::{Config, join};
+//!
+//! # async fn start(secret: abide_keys::Key) -> Result<(), abide_node::JoinError> {
+//! let config = Config::new("a", [("a", "10.0.0.1:7946"), ("b", "10.0.0.2:7946")]).secret(secret);
+//! let store = join(config).await?;
+//! # drop(store);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The other server does the same with the name `b`. [`NodeStore`] is an `abide_session::Store` and
+//! passes the whole of its contract, whichever node is asked. What two nodes say to each other, who
+//! leads and what is lost when is decided by `abide_replica` and told in `docs/design/replication.md`;
+//! this crate has the sockets, the clocks and the thread.
+//!
+//! # What is lost
+//!
+//! | when | what |
+//! |---|---|
+//! | one node dies (`kill -9`, power), at any moment | nothing that was acknowledged |
+//! | a node hangs or is cut off | nothing; calls that need it wait for up to 0.55 s |
+//! | a second dies before [`NodeStore::is_safe_to_stop`] says yes | what only those two held |
+//! | all nodes are down at once | everything |
+//! | two sides of a cut network both go on | of a counter that both added to, one side's additions |
+//!
+//! `end_all` is complete when it returns, and not one moment for all: sessions end one after the other
+//! while it runs. If it fails half-way, doing it again ends the rest. In a cut network it fails, having
+//! ended what could be reached.
+//!
+//! # Security
+//!
+//! Nodes talk by TLS 1.3 and prove to each other that they know one [`Key`](abide_keys::Key): whoever
+//! does not know it learns nothing and changes nothing. Without a key a node takes addresses of the
+//! loopback interface only ([`Config::plain`]).
+//!
+//! A connection that is *refused* proves to a node that nobody listens there, so that the process is
+//! dead, and its sessions are taken over at once. A firewall between nodes must therefore drop what it
+//! does not let through, and not reject it.
+//!
+//! # Its own thread
+//!
+//! A node answers within a tenth of a second or it counts as hanging, so it has a thread of its own,
+//! which nothing that the application does can hold up.
+
+mod config;
+mod connect;
+mod counters;
+mod cursor;
+mod error;
+mod identity;
+mod link;
+mod shell;
+mod store;
+
+pub use config::Config;
+pub use counters::Counters;
+pub use error::JoinError;
+pub use store::{NodeStore, Status, join};

@@ -1,0 +1,243 @@
+//! The thread of a node: inputs go to the state machine one after the other, and what it wants done is
+//! done.
+//!
+//! Everything that can happen comes in one queue. Whatever has come when the thread looks is taken
+//! together, and what is to be sent for all of it goes out in one piece to each node: so under load there
+//! are many letters in one write.
+//!
+//! Of two connections with one node, which come about when both dial, both ends keep the same: that of
+//! a later process, or else the one made by the node that is first in the list.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use abide_replica::{Action, Answer, Call, Event, Found, Letter, Moment, Node, NodeId, Survey};
+use abide_session::Slot;
+use abide_time::Time;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::connect::Connector;
+use crate::link::{Fresh, Link, append};
+
+/// Something that comes to a node.
+pub(crate) enum Input {
+    Call(Call, oneshot::Sender<Answer>),
+    Survey(Survey, oneshot::Sender<Option<Found>>),
+    /// A question about the node itself.
+    Look(Box<dyn FnOnce(&mut Node, Moment) + Send>),
+    /// There is a connection.
+    Up(Fresh),
+    /// What came on that connection.
+    Letters(NodeId, u64, Vec<Letter>),
+    /// That connection is no more.
+    Down(NodeId, u64),
+    Refused(NodeId),
+    Unreachable(NodeId),
+}
+
+/// Inputs that wait: as many as come while the thread does what a round of pings has for it.
+pub(crate) const MAX_INPUTS: usize = 8192;
+/// Inputs that are taken together.
+const INPUTS_AT_ONCE: usize = 256;
+
+pub(crate) struct Shell {
+    node: Node,
+    started: Instant,
+    connector: Arc<Connector>,
+    links: BTreeMap<NodeId, Link>,
+    /// What is to be sent when all that has come is done.
+    frames: BTreeMap<NodeId, Vec<u8>>,
+    calls: BTreeMap<u64, oneshot::Sender<Answer>>,
+    surveys: BTreeMap<u64, oneshot::Sender<Option<Found>>>,
+    last_number: u64,
+    wake: Instant,
+}
+
+impl Shell {
+    /// A node that begins when it is run. `make` makes the state machine of what time it is.
+    pub(crate) fn new(connector: Arc<Connector>, make: impl FnOnce(Moment) -> Node) -> Self {
+        let started = Instant::now();
+        Self {
+            node: make(moment(started)),
+            started,
+            connector,
+            links: BTreeMap::new(),
+            frames: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            surveys: BTreeMap::new(),
+            last_number: 0,
+            wake: started,
+        }
+    }
+
+    /// Runs until it is told to stop.
+    pub(crate) async fn run(
+        mut self,
+        listener: TcpListener,
+        mut inputs: mpsc::Receiver<Input>,
+        stop: &Notify,
+    ) {
+        let listening = tokio::spawn(Arc::clone(&self.connector).listen(listener));
+        let mut taken = Vec::with_capacity(INPUTS_AT_ONCE);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.notified() => break,
+                () = tokio::time::sleep_until(self.wake) => self.step(Event::Woken),
+                _count = inputs.recv_many(&mut taken, INPUTS_AT_ONCE) => {
+                    for input in taken.drain(..) {
+                        self.take(input);
+                    }
+                }
+            }
+            self.flush();
+        }
+        listening.abort();
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Call(call, answer) => {
+                let number = self.next_number();
+                self.calls.insert(number, answer);
+                self.step(Event::Call(number, call));
+            }
+            Input::Survey(survey, answer) => {
+                let number = self.next_number();
+                self.surveys.insert(number, answer);
+                self.step(Event::Survey(number, survey));
+            }
+            Input::Look(look) => look(&mut self.node, moment(self.started)),
+            Input::Up(fresh) => self.connect(fresh),
+            Input::Letters(peer, number, letters) => {
+                self.connector.counts.letters_received(letters.len());
+                for letter in letters {
+                    // The one before may have ended the connection.
+                    if self.is_current(peer, number) {
+                        self.step(Event::Received(peer, letter));
+                    }
+                }
+            }
+            Input::Down(peer, number) => {
+                if self.is_current(peer, number) {
+                    self.disconnect(peer);
+                }
+            }
+            Input::Refused(peer) => self.step(Event::Refused(peer)),
+            Input::Unreachable(peer) => self.step(Event::Unreachable(peer)),
+        }
+    }
+
+    fn connect(&mut self, fresh: Fresh) {
+        let (peer, own) = (fresh.met.peer, self.connector.roster.own);
+        if let Some(link) = self.links.get(&peer) {
+            let dialer_of = |is_dialed| if is_dialed { own } else { peer };
+            let (old, new) = (dialer_of(link.is_dialed), dialer_of(fresh.met.is_dialed));
+            if (fresh.met.birth, old) < (link.birth, new) {
+                return;
+            }
+        }
+        let (node, counts) = (self.connector.node.clone(), Arc::clone(&self.connector.counts));
+        self.frames.remove(&peer);
+        self.links.insert(peer, Link::start(fresh, node, counts));
+        self.step(Event::Connected(peer));
+    }
+
+    fn disconnect(&mut self, peer: NodeId) {
+        self.links.remove(&peer);
+        self.frames.remove(&peer);
+        self.step(Event::Broken(peer));
+    }
+
+    fn step(&mut self, event: Event) {
+        for action in self.node.step(moment(self.started), event) {
+            self.act(action);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Send(peer, letter) => {
+                if !append(&letter, self.frames.entry(peer).or_default()) {
+                    tracing::error!("a letter to another node was too long, and was not sent");
+                }
+                self.connector.counts.letter_sent();
+            }
+            Action::Dial(peer) => {
+                let _dialing = tokio::spawn(Arc::clone(&self.connector).dial(peer));
+            }
+            Action::Answer(number, answer) => {
+                self.connector.counts.answered(&answer);
+                if let Some(asker) = self.calls.remove(&number) {
+                    // Who does not wait any more does not need it.
+                    let _ = asker.send(answer);
+                }
+            }
+            Action::Surveyed(number, found) => {
+                if let Some(asker) = self.surveys.remove(&number) {
+                    let _ = asker.send(found);
+                }
+            }
+            Action::Wake(at) => self.wake = self.started + at,
+            Action::Note(note) => {
+                self.connector.counts.note(note);
+                self.tell(note);
+            }
+        }
+    }
+
+    fn tell(&self, note: abide_replica::Note) {
+        use abide_replica::Note;
+        let name = |node| self.connector.roster.name(node);
+        match note {
+            Note::Silent(node) => {
+                tracing::warn!(node = name(node), "another node is silent; going on without it");
+            }
+            Note::Dead(node) => tracing::warn!(node = name(node), "another node is dead"),
+            Note::Reborn(birth) => {
+                self.connector.birth.store(birth.0, Ordering::Relaxed);
+                tracing::warn!("others took this process for dead; it has begun again");
+            }
+            other => tracing::trace!(?other, "node"),
+        }
+    }
+
+    fn flush(&mut self) {
+        let mut broken = Vec::new();
+        for (peer, frames) in std::mem::take(&mut self.frames) {
+            let is_sent = self.links.get(&peer).is_some_and(|link| link.send(frames));
+            if !is_sent {
+                broken.push(peer);
+            }
+        }
+        for peer in broken {
+            if self.links.contains_key(&peer) {
+                self.disconnect(peer);
+            }
+        }
+    }
+
+    fn is_current(&self, peer: NodeId, number: u64) -> bool {
+        self.links.get(&peer).is_some_and(|link| link.number == number)
+    }
+
+    const fn next_number(&mut self) -> u64 {
+        self.last_number = self.last_number.wrapping_add(1);
+        self.last_number
+    }
+}
+
+/// Whether this node knows of a leader for each slot.
+pub(crate) fn knows_all_leaders(node: &Node) -> bool {
+    Slot::all().all(|slot| node.reign(slot).is_some())
+}
+
+fn moment(started: Instant) -> Moment {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let wall = Time::from_millis(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX));
+    Moment { passed: started.elapsed(), wall }
+}

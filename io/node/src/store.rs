@@ -1,0 +1,360 @@
+//! A node as a store.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime};
+
+use abide_replica::limits::MAX_PAGE;
+use abide_replica::{
+    Answer, Birth, Call, Config as NodeConfig, Fault, Found, Kept, Node, Operation, Reply, Sought,
+    Survey,
+};
+use abide_session::{
+    Changes, Commit, Create, End, IdHash, Listed, Loaded, Rename, Scanned, Slot, Store, StoreError,
+    StoreFuture, Subject,
+};
+use abide_time::Time;
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::config::Config;
+use crate::connect::Connector;
+use crate::counters::{Counters, Counts};
+use crate::cursor;
+use crate::error::JoinError;
+use crate::shell::{Input, MAX_INPUTS, Shell, knows_all_leaders};
+
+/// Longer than a node takes to answer a call, whatever happens to other nodes.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long [`join`] waits for others before it leaves the rest to those who call.
+const JOIN_WAIT: Duration = Duration::from_secs(10);
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often [`Store::end_all`] looks whether a session has escaped it by a new id.
+const MAX_ENDINGS: usize = 8;
+/// Slots that one page of a walk looks at.
+const SLOTS_PER_PAGE: usize = 64;
+
+/// A node of a cluster, as a store. Clones are the same node; it stops when the last one is dropped.
+#[derive(Clone, Debug)]
+pub struct NodeStore {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    inputs: mpsc::Sender<Input>,
+    stop: Arc<Notify>,
+    counts: Arc<Counts>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stop.notify_one();
+    }
+}
+
+/// What a node holds and leads at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Sessions and marks that it holds.
+    pub entries: usize,
+    /// What these take in memory, in bytes.
+    pub bytes: usize,
+    /// Slots that it leads, of 4096.
+    pub led: usize,
+    /// Slots that it knows no leader of.
+    pub leaderless: usize,
+}
+
+/// Starts a node, and waits until it knows who leads what: a moment if the others are there, two seconds
+/// if they do not answer, and at most ten.
+///
+/// # Errors
+/// See [`JoinError`]. Nothing is left running.
+pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
+    let checked = config.check()?;
+    let listen = |cause| JoinError::Listen { address: checked.listen.clone(), cause };
+    let listener = std::net::TcpListener::bind(&checked.listen).map_err(listen)?;
+    listener.set_nonblocking(true).map_err(listen)?;
+    let birth = Birth(wall().as_millis());
+    let (inputs, waiting) = mpsc::channel(MAX_INPUTS);
+    let counts = Arc::<Counts>::default();
+    let node_config = NodeConfig {
+        roster: checked.roster.names.clone(),
+        own: checked.roster.own,
+        birth,
+        copies: checked.roster.copies,
+        slots: Slot::COUNT,
+        skew: checked.skew,
+        bytes_max: checked.bytes_max,
+    };
+    let connector = Connector {
+        roster: checked.roster,
+        addresses: checked.addresses,
+        identity: checked.identity,
+        birth: Arc::new(AtomicU64::new(birth.0)),
+        node: inputs.clone(),
+        counts: Arc::clone(&counts),
+        last_number: AtomicU64::new(0),
+    };
+    let stop = Arc::<Notify>::default();
+    let stopping = Arc::clone(&stop);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(JoinError::Thread)?;
+    let thread = std::thread::Builder::new().name("abide-node".to_owned());
+    let run = move || {
+        runtime.block_on(async move {
+            match TcpListener::from_std(listener) {
+                Ok(listener) => {
+                    let make = |now| Node::new(node_config, now);
+                    Shell::new(Arc::new(connector), make).run(listener, waiting, &stopping).await;
+                }
+                Err(error) => tracing::error!(%error, "a node can not listen"),
+            }
+        });
+    };
+    thread.spawn(run).map_err(JoinError::Thread)?;
+    let store = NodeStore { shared: Arc::new(Shared { inputs, stop, counts }) };
+    let _ = tokio::time::timeout(JOIN_WAIT, store.settled()).await;
+    Ok(store)
+}
+
+impl NodeStore {
+    /// Whether this node may be killed now and nothing is lost.
+    pub async fn is_safe_to_stop(&self) -> bool {
+        self.look(Node::is_safe_to_stop).await.unwrap_or(false)
+    }
+
+    /// What it holds and leads; none if it has stopped.
+    pub async fn status(&self) -> Option<Status> {
+        self.look(|node| {
+            let leaders = || Slot::all().map(|slot| node.reign(slot));
+            Status {
+                entries: node.table().len(),
+                bytes: node.table().bytes(),
+                led: Slot::all().filter(|slot| node.in_sync(*slot).is_some()).count(),
+                leaderless: leaders().filter(Option::is_none).count(),
+            }
+        })
+        .await
+    }
+
+    /// What it has done since it started.
+    pub fn counters(&self) -> Counters {
+        self.shared.counts.snapshot()
+    }
+
+    /// Stops it, as a crash would: without moving its sessions away first.
+    pub async fn stop(&self) {
+        self.shared.stop.notify_one();
+        self.shared.inputs.closed().await;
+    }
+
+    async fn settled(&self) {
+        while !self.look(|node| knows_all_leaders(node)).await.unwrap_or(true) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&mut Node) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (say, told) = oneshot::channel();
+        let look = Box::new(move |node: &mut Node, _now| drop(say.send(look(node))));
+        self.shared.inputs.send(Input::Look(look)).await.ok()?;
+        told.await.ok()
+    }
+
+    async fn call(&self, operation: Operation, now: Time) -> Result<Reply, StoreError> {
+        let (say, told) = oneshot::channel();
+        let input = Input::Call(Call { operation, now }, say);
+        let Answer { reply, .. } = self.ask(input, told).await?;
+        match reply {
+            Reply::Fault(Fault::Unavailable) => {
+                Err(StoreError::Unavailable("no node could do it in time".into()))
+            }
+            Reply::Fault(Fault::Full) => Err(StoreError::Full),
+            Reply::Fault(Fault::TooLarge(limit)) => Err(StoreError::TooLarge(limit)),
+            Reply::Fault(Fault::Incompatible(field)) => Err(StoreError::Incompatible(field)),
+            reply => Ok(reply),
+        }
+    }
+
+    async fn survey(&self, sought: Sought, now: Time) -> Result<Found, StoreError> {
+        let (say, told) = oneshot::channel();
+        let found = self.ask(Input::Survey(Survey { sought, now }, say), told).await?;
+        found.ok_or_else(|| {
+            StoreError::Unavailable("of some slots no node could tell in time".into())
+        })
+    }
+
+    async fn ask<T>(&self, input: Input, told: oneshot::Receiver<T>) -> Result<T, StoreError> {
+        let asking = async {
+            self.shared.inputs.send(input).await.ok()?;
+            told.await.ok()
+        };
+        match tokio::time::timeout(ANSWER_TIMEOUT, asking).await {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => Err(StoreError::Unavailable("this node has stopped".into())),
+            Err(_elapsed) => Err(StoreError::Unavailable("this node does not answer".into())),
+        }
+    }
+}
+
+impl Store for NodeStore {
+    fn create(&self, id: IdHash, changes: Changes, now: Time) -> StoreFuture<'_, Create> {
+        Box::pin(async move {
+            match self.call(Operation::Create(id, changes), now).await? {
+                Reply::Create(create) => Ok(create),
+                _ => Err(another_answer()),
+            }
+        })
+    }
+
+    fn load(&self, id: IdHash, now: Time) -> StoreFuture<'_, Loaded> {
+        Box::pin(async move {
+            match self.call(Operation::Load(id), now).await? {
+                Reply::Load(loaded) => Ok(loaded),
+                _ => Err(another_answer()),
+            }
+        })
+    }
+
+    fn commit(&self, id: IdHash, changes: Changes, now: Time) -> StoreFuture<'_, Commit> {
+        Box::pin(async move {
+            match self.call(Operation::Commit(id, changes), now).await? {
+                Reply::Commit(commit) => Ok(commit),
+                _ => Err(another_answer()),
+            }
+        })
+    }
+
+    fn end(&self, id: IdHash, now: Time) -> StoreFuture<'_, End> {
+        Box::pin(async move {
+            match self.call(Operation::End(id), now).await? {
+                Reply::End(end) => Ok(end),
+                _ => Err(another_answer()),
+            }
+        })
+    }
+
+    fn rename(&self, id: IdHash, rename: Rename, now: Time) -> StoreFuture<'_, Commit> {
+        Box::pin(async move {
+            match self.call(Operation::Rename(id, rename), now).await? {
+                Reply::Commit(commit) => Ok(commit),
+                _ => Err(another_answer()),
+            }
+        })
+    }
+
+    fn list<'a>(&'a self, subject: &'a Subject, now: Time) -> StoreFuture<'a, Vec<Listed>> {
+        Box::pin(async move {
+            let found = self.survey(Sought::OfSubject(subject.clone()), now).await?;
+            let listed = found.sessions.into_iter();
+            Ok(listed.filter_map(|(id, record)| Some(Listed::new(id, Arc::new(record?)))).collect())
+        })
+    }
+
+    fn end_all<'a>(
+        &'a self,
+        subject: &'a Subject,
+        except: Option<IdHash>,
+        now: Time,
+    ) -> StoreFuture<'a, ()> {
+        Box::pin(self.end_each(subject, except, now))
+    }
+
+    fn scan(&self, cursor: Option<Bytes>, now: Time) -> StoreFuture<'_, Option<Scanned>> {
+        Box::pin(async move { self.page(cursor, now).await.map(Some) })
+    }
+}
+
+impl NodeStore {
+    /// Ends the sessions of a subject that there were when this was called: what is found, again and
+    /// again, until a look finds none of them, as a renewal between the look and the end gives a session
+    /// another id.
+    async fn end_each(
+        &self,
+        subject: &Subject,
+        except: Option<IdHash>,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        for _ in 0..MAX_ENDINGS {
+            let found = self.survey(Sought::OfSubject(subject.clone()), now).await?;
+            if found.kept == Kept::Sole {
+                // Those that are found are ended all the same.
+                self.end_those(&found, except, now).await?;
+                return Err(StoreError::Unavailable(
+                    "the network is cut: sessions beyond it may live on".into(),
+                ));
+            }
+            if !self.end_those(&found, except, now).await? {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Unavailable("its sessions are renewed faster than they end".into()))
+    }
+
+    /// A page of a walk: of one slot after the other, until there is something to show or it was enough to
+    /// look at.
+    async fn page(&self, cursor: Option<Bytes>, now: Time) -> Result<Scanned, StoreError> {
+        let place = match &cursor {
+            None => Slot::new(0).map(|slot| (slot, None)),
+            Some(cursor) => cursor::read(cursor),
+        };
+        let (mut slot, mut after) =
+            place.ok_or_else(|| StoreError::Corrupt("no cursor of this store".into()))?;
+        let mut ids = Vec::new();
+        for _ in 0..SLOTS_PER_PAGE {
+            let found = self.survey(Sought::Page(slot, after), now).await?;
+            let is_all = found.sessions.len() < MAX_PAGE;
+            ids.extend(found.sessions.into_iter().map(|(id, _)| id));
+            if !is_all {
+                let next = cursor::write(slot, ids.last().copied());
+                return Ok(Scanned::new(ids, Some(next)));
+            }
+            let Some(next) = slot.number().checked_add(1).and_then(Slot::new) else {
+                return Ok(Scanned::new(ids, None));
+            };
+            (slot, after) = (next, None);
+            if ids.len() >= MAX_PAGE {
+                break;
+            }
+        }
+        Ok(Scanned::new(ids, Some(cursor::write(slot, None))))
+    }
+
+    /// Whether there was one to end.
+    async fn end_those(
+        &self,
+        found: &Found,
+        except: Option<IdHash>,
+        now: Time,
+    ) -> Result<bool, StoreError> {
+        let mut is_any = false;
+        for (id, record) in &found.sessions {
+            let is_later = record.as_ref().is_none_or(|record| record.created > now);
+            if Some(*id) == except || is_later {
+                continue;
+            }
+            is_any = true;
+            self.call(Operation::End(*id), now).await?;
+        }
+        Ok(is_any)
+    }
+}
+
+fn another_answer() -> StoreError {
+    StoreError::Unavailable("another node gave the answer to another question".into())
+}
+
+fn wall() -> Time {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Time::from_millis(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX))
+}

@@ -36,7 +36,10 @@ macro_rules! places {
         concat!(
             "Where sessions can be kept:\n  \
             memory                         in each server's own memory, lost with it\n  \
-            cookie                         in the browser, sealed\n",
+            cookie                         in the browser, sealed\n  \
+            nodes://a=HOST:PORT,b=HOST:PORT\n                                 \
+                                           in the servers themselves, each on two of them;\n                                 \
+                                           the same list for all, which one is said by --name\n",
             stores!()
         )
     };
@@ -112,10 +115,12 @@ pub(crate) struct Source {
 /// Try it: shop servers and a balancer, in a browser
 ///
 /// Starts three small web shops and a balancer in front of them, each a process of its own. Open
-/// the address that it prints, sign in, fill a cart, and stop the server that holds it.
+/// the address that it prints, sign in, fill a cart, and stop the server that you are on: cart and
+/// sign-in are still there.
 #[derive(Debug, Args)]
 #[command(after_help = concat!("Examples:\n  \
     abide demo\n  \
+    abide demo --keep memory                   what it is like without\n  \
     abide demo --keep sqlite://sessions.db\n  \
     abide demo --keep redis://127.0.0.1:6379 --servers 5\n\n\
     Keys while it runs: 1 to 9 stop or start a server, q stops everything.\n\n", places!()))]
@@ -126,8 +131,8 @@ pub(crate) struct Demo {
     /// How many shop servers to start, 2 to 9
     #[arg(long, value_name = "NUMBER", default_value = "3")]
     pub(crate) servers: String,
-    /// Where the shops keep their sessions: memory, cookie, or the URL of a store (see below). The
-    /// variable `ABIDE_KEEP` may hold it instead [default: memory]
+    /// Where the shops keep their sessions: nodes, memory, cookie, or the URL of a store (see below). The
+    /// variable `ABIDE_KEEP` may hold it instead [default: nodes, at ports that are free]
     #[arg(long, value_name = "WHERE")]
     pub(crate) keep: Option<String>,
 }
@@ -141,6 +146,7 @@ pub(crate) struct Demo {
     abide app --name a --listen 127.0.0.1:8081\n  \
     abide app --name a --keep redis://127.0.0.1:6379\n  \
     abide app --name a --keep cookie --keys-file keys\n  \
+    abide app --name a --keep nodes://a=10.0.0.1:7946,b=10.0.0.2:7946 --keys-file keys\n  \
     curl -c jar -b jar -X POST 'http://127.0.0.1:8081/api/login?user=ada'\n  \
     curl -c jar -b jar 'http://127.0.0.1:8081/api/me'\n\n\
     The JSON API (delay_ms up to 60000, before the session is changed):\n  \
@@ -155,7 +161,10 @@ pub(crate) struct Demo {
     POST /api/renew?delay_ms=       give the session a new id\n  \
     POST /api/big?bytes=            set a field of so many bytes; 413 if that is too large\n  \
     GET  /health                    200 while it serves\n  \
-    GET  /ready                     200 while the store answers too, else 503\n  \
+    GET  /ready                     200 while the store answers too, else 503; as a node: when\n                                  \
+                                    it holds everything that it should\n  \
+    GET  /cluster                   as a node: what it holds and leads\n  \
+    GET  /cluster/safe-to-stop      as a node: 200 if it may be killed now and nothing is lost\n  \
     GET  /metrics                   what happened to sessions, for Prometheus\n\n", places!()))]
 pub(crate) struct App {
     /// Where it listens; port 0 takes a free one
@@ -170,7 +179,9 @@ pub(crate) struct App {
     /// In cookies they outlive every server, and have a price: of two answers under way at once the
     /// browser keeps the last one's session, and who has copied a cookie can use it until it
     /// expires, signed out or not. In a store they outlive every server too, and nothing is lost
-    /// between requests; while the store does not answer, neither do requests that need a session.
+    /// between requests; while the store does not answer, neither do requests that need a session. As
+    /// nodes the servers keep copies for each other: any one may die at any moment, and nothing is
+    /// lost.
     ///
     /// [default: memory]
     #[arg(long, value_name = "WHERE")]
@@ -193,7 +204,8 @@ pub(crate) struct App {
     /// --keep-from.
     #[arg(long, value_name = "URL")]
     pub(crate) keep_next: Option<String>,
-    /// The keys that seal cookies, and values in a sealed+ store, one a line as `abide keygen` prints
+    /// The keys that seal cookies, and values in a sealed+ store, and by which nodes know each other,
+    /// one a line as `abide keygen` prints
     /// them: the first seals, all open. Servers behind one balancer need the same keys. The variable
     /// `ABIDE_KEYS` may hold the keys instead
     ///

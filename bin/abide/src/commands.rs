@@ -52,6 +52,15 @@ impl FlagReader {
         self.0.optional(key, parse)
     }
 
+    fn has(&self, key: &str) -> bool {
+        self.0.has(key)
+    }
+
+    /// Whether the flag's value is just this.
+    fn is(&mut self, key: &'static str, text: &str) -> bool {
+        self.0.optional(key, |given| Ok(given == text)).unwrap_or(false)
+    }
+
     /// Where sessions are kept, and what that needs.
     fn choice(&mut self, surroundings: &Surroundings<'_>) -> Option<Choice> {
         Choice::read(&mut self.0, surroundings)

@@ -15,13 +15,13 @@ mod control;
 mod fleet;
 mod terminal;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use serde_json::json;
 
 use crate::commands::new_key;
 use crate::failure::Failure;
-use crate::keep::{self, Choice, Keep};
+use crate::keep::{self, Choice, Keep, NodeList};
 use crate::process;
 
 use child::Child;
@@ -41,12 +41,41 @@ pub(crate) struct Plan {
     pub(crate) keep: Keep,
 }
 
+/// Finds a place for each server to talk to the others at: ports that are free now, and stay the same over
+/// restarts.
+pub(crate) fn find_nodes(servers: usize) -> Result<NodeList, Failure> {
+    let find = |_| TcpListener::bind(("127.0.0.1", 0));
+    // All of them are held until all are found, or one would be found twice.
+    let held: std::io::Result<Vec<TcpListener>> = (0..servers).map(find).collect();
+    let address = |listener: &TcpListener| listener.local_addr().map(|at| at.to_string());
+    let addresses: std::io::Result<Vec<String>> =
+        held.and_then(|held| held.iter().map(address).collect());
+    let addresses = addresses.map_err(|error| {
+        Failure::Other(format!(
+            "there are no free ports for the servers to talk to each other: {error}"
+        ))
+    })?;
+    Ok(NodeList::of(names().zip(addresses).collect()))
+}
+
+/// What the servers are called: a, b, c and so on.
+fn names() -> impl Iterator<Item = String> {
+    ('a'..='i').map(String::from)
+}
+
 /// Starts everything and runs until it is asked to stop. On an error nothing is left running. `keys`
-/// are what was given to seal sessions with, as text.
-pub(crate) async fn run(plan: Plan, choice: Choice, keys: Option<String>) -> Result<(), Failure> {
+/// are what was given to seal sessions with, as text. Without a choice the place is ready: the servers
+/// themselves.
+pub(crate) async fn run(
+    plan: Plan,
+    choice: Option<Choice>,
+    keys: Option<String>,
+) -> Result<(), Failure> {
     // If the port is taken or the store can not be used, say so once, before anything is started.
     drop(process::listen(plan.listen).await?);
-    drop(keep::open(choice).await?);
+    if let Some(choice) = choice {
+        drop(keep::open(choice, "demo").await?);
+    }
     let stop = process::stop_asked(false)?;
     let (control, control_address) = process::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let sessions = Sessions::new(plan.keep.clone(), keys)?;

@@ -10,6 +10,7 @@
 mod address;
 mod choice;
 mod driver;
+mod nodes;
 mod open;
 
 use std::fmt;
@@ -23,6 +24,7 @@ pub(crate) use choice::{
     Choice, Ends, KEEP_FROM_VARIABLE, KEEP_NEXT_VARIABLE, KEEP_VARIABLE, environment,
     warn_of_passwords,
 };
+pub(crate) use nodes::{NodeList, SCHEME as NODES};
 pub(crate) use open::{Kept, Opened, open};
 
 /// A place to keep sessions in.
@@ -32,13 +34,15 @@ pub(crate) enum Keep {
     Memory,
     /// The browsers, sealed: servers with the same keys open each other's.
     Cookie,
+    /// The servers themselves, each session on two of them.
+    Nodes(NodeList),
     /// A store that all servers share.
     Store(StoreAddress),
 }
 
 /// What to write, for whoever wrote something else.
-const REMEDY: &str = "write memory, cookie, or a URL that begins with sqlite://, postgres://, mysql://, \
-                      redis://, rediss://, redis+sentinel://, redis+cluster:// or memcached://";
+const REMEDY: &str = "write memory, cookie, or a URL that begins with nodes://, sqlite://, postgres://, \
+                      mysql://, redis://, rediss://, redis+sentinel://, redis+cluster:// or memcached://";
 
 impl Keep {
     /// What was typed.
@@ -46,7 +50,14 @@ impl Keep {
         match text {
             "memory" => Ok(Self::Memory),
             "cookie" => Ok(Self::Cookie),
-            url if url.contains("://") => StoreAddress::parse(url).map(Self::Store),
+            nodes::SCHEME => Err(Fault::new(
+                "which servers are nodes, and where they find each other, is missing",
+                nodes::EXAMPLE,
+            )),
+            url if url.contains("://") => match url.split_once("://") {
+                Some((nodes::SCHEME, list)) => NodeList::parse(list).map(Self::Nodes),
+                _ => StoreAddress::parse(url).map(Self::Store),
+            },
             // Whatever has an `@` may hold a password.
             word if word.contains('@') => {
                 Err(Fault::new("this is not a place of sessions", REMEDY))
@@ -57,11 +68,12 @@ impl Keep {
         }
     }
 
-    /// A word for programs: `memory`, `cookie`, or the kind of store.
+    /// A word for programs: `memory`, `cookie`, `nodes`, or the kind of store.
     pub(crate) const fn word(&self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Cookie => "cookie",
+            Self::Nodes(_) => nodes::SCHEME,
             Self::Store(address) => address.kind().word(),
         }
     }
@@ -76,6 +88,7 @@ impl Keep {
         match self {
             Self::Memory => "memory",
             Self::Cookie => "cookie",
+            Self::Nodes(list) => list.as_str(),
             Self::Store(address) => address.expose(),
         }
     }
@@ -86,6 +99,7 @@ impl fmt::Display for Keep {
         match self {
             Self::Memory => f.write_str("memory"),
             Self::Cookie => f.write_str("cookie"),
+            Self::Nodes(list) => list.fmt(f),
             Self::Store(address) => address.fmt(f),
         }
     }

@@ -26,6 +26,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::keep::Kept;
@@ -36,6 +37,8 @@ const USER: Key<String> = Key::new("user");
 const USER_CHARACTERS_MAX: usize = 40;
 /// The longest wait that a request may ask for: a minute is more than any test needs.
 const DELAY_MS_MAX: u64 = 60_000;
+/// How long a stop waits until other nodes have all that this one holds.
+const LEAVE_MS_MAX: u64 = 10_000;
 /// How long a stop waits for requests under way.
 const STOP_MS_MAX: u64 = 5_000;
 
@@ -57,6 +60,8 @@ pub(crate) struct Status {
     pub(crate) sessions: Option<usize>,
     /// Requests of visitors that it has answered.
     pub(crate) requests: u64,
+    /// Whether it holds all the copies that it should; true if it is no node.
+    pub(crate) is_filled: bool,
 }
 
 impl Shop {
@@ -72,10 +77,16 @@ impl Shop {
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
+        let node = self.kept.node().cloned();
         let router = self.into_router();
         let (stopping, stopped) = tokio::sync::oneshot::channel();
         let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
             stop.await;
+            if let Some(node) = node
+                && !node.leave(Duration::from_millis(LEAVE_MS_MAX)).await
+            {
+                tracing::warn!("not everything could be given to other nodes in time");
+            }
             _ = stopping.send(());
         });
         let too_long = async {
@@ -103,6 +114,8 @@ impl Shop {
             .route("/ready", get(ready))
             .route("/status", get(status))
             .route("/metrics", get(metrics))
+            .route("/cluster", get(cluster))
+            .route("/cluster/safe-to-stop", get(safe_to_stop))
             .with_state(shop)
     }
 }
@@ -115,14 +128,27 @@ async fn count(State(shop): State<Arc<Shop>>, request: Request, next: Next) -> R
 async fn status(State(shop): State<Arc<Shop>>) -> Json<Status> {
     Json(Status {
         server: shop.name.clone(),
-        sessions: shop.kept.memory.as_ref().map(|store| store.sessions()),
+        sessions: match shop.kept.node() {
+            Some(node) => node.status().await.map(|status| status.sessions),
+            None => shop.kept.memory.as_ref().map(|store| store.sessions()),
+        },
         requests: shop.requests.load(Ordering::Relaxed),
+        is_filled: match shop.kept.node() {
+            Some(node) => node.is_ready().await,
+            None => true,
+        },
     })
 }
 
 /// Whether a visitor's session could be kept right now. Not for a balancer to take servers out by:
 /// when the store is down it is down for all of them, and pages without a session go on.
 async fn ready(State(shop): State<Arc<Shop>>) -> Response {
+    if let Some(node) = shop.kept.node()
+        && !node.is_ready().await
+    {
+        let text = "this node does not hold all that it should yet\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    }
     for store in &shop.kept.stores {
         if let Err(error) = store.health().await {
             let text = format!("{}: {error}\n", store.name());
@@ -131,6 +157,36 @@ async fn ready(State(shop): State<Arc<Shop>>) -> Response {
     }
     "ready\n".into_response()
 }
+
+/// What this server holds and leads as a node.
+async fn cluster(State(shop): State<Arc<Shop>>) -> Response {
+    let Some(node) = shop.kept.node() else { return NOT_A_NODE.into_response() };
+    let Some(status) = node.status().await else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the node has stopped\n").into_response();
+    };
+    Json(json!({
+        "node": shop.name, "sessions": status.sessions, "entries": status.entries,
+        "bytes": status.bytes, "slots_led": status.led, "slots_without_leader": status.leaderless,
+        "ready": node.is_ready().await, "safe_to_stop": node.is_safe_to_stop().await,
+    }))
+    .into_response()
+}
+
+/// Whether this server may be killed now and nothing is lost.
+async fn safe_to_stop(State(shop): State<Arc<Shop>>) -> Response {
+    let Some(node) = shop.kept.node() else { return NOT_A_NODE.into_response() };
+    if node.is_safe_to_stop().await {
+        return "yes\n".into_response();
+    }
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "no: there are sessions that only this server has for certain\n",
+    )
+        .into_response()
+}
+
+const NOT_A_NODE: (StatusCode, &str) =
+    (StatusCode::NOT_FOUND, "this server is no node; --keep nodes://... makes it one\n");
 
 async fn metrics(State(shop): State<Arc<Shop>>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], shop.kept.metrics())

@@ -133,6 +133,11 @@ impl Entry {
         }
     }
 
+    /// Whether it is a session, or what is known of one.
+    pub(crate) const fn is_session(&self) -> bool {
+        matches!(self, Self::Session(_))
+    }
+
     const fn rank(&self) -> u8 {
         match self {
             Self::Session(_) => 0,

@@ -25,7 +25,7 @@ pub(crate) struct Grants {
     number: u64,
     /// The latest ping of theirs that came in.
     heard: u64,
-    /// When the latest ping of ours was sent of which is known that they heard it.
+    /// When the latest ping of ours was sent of which is known that they heard it, or when they were met.
     mutual: Option<Duration>,
     /// Until when they will not go on without us, and their era.
     held: Option<(Duration, u64)>,
@@ -91,6 +91,11 @@ impl Grants {
         self.held.is_some_and(|(until, theirs)| theirs == era && until > now)
     }
 
+    /// Whether there is a grant of theirs, of whatever era.
+    pub(crate) fn is_held(&self, now: Duration) -> bool {
+        self.held.is_some_and(|(until, _)| until > now)
+    }
+
     /// Their era for us, as far as we know.
     pub(crate) fn their_era(&self) -> Option<u64> {
         self.held.map(|(_, era)| era)
@@ -115,11 +120,12 @@ impl Grants {
         self.is_dropped = true;
     }
 
-    /// They are another process now, which knows nothing of what was before.
-    pub(crate) fn start_over(&mut self) {
+    /// They are another process now, which knows nothing of what was before, and of which we have heard
+    /// just now.
+    pub(crate) fn start_over(&mut self, now: Duration) {
         let era = self.era.saturating_add(1);
         // The numbers of pings go on: an answer to an earlier one must not count.
-        *self = Self { era, number: self.number, ..Self::default() };
+        *self = Self { era, number: self.number, mutual: Some(now), ..Self::default() };
     }
 }
 
@@ -165,6 +171,13 @@ mod tests {
         let (ours, _) = pair();
         assert!(!ours.is_silent(ms(3000), ms(3100)));
         assert!(ours.is_silent(ms(3000), ms(3200)));
+    }
+
+    #[test]
+    fn who_is_met_for_the_first_time_is_not_silent_before_it_could_answer() {
+        let mut ours = Grants::default();
+        ours.start_over(ms(1000));
+        assert!(!ours.is_silent(ms(0), ms(1549)) && ours.is_silent(ms(0), ms(1550)));
     }
 
     #[test]

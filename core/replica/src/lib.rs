@@ -71,7 +71,7 @@ pub use packed::{Malformed, pack, unpack};
 pub use reign::Term;
 pub use survey::{Found, SlotSet, Sought, Survey};
 pub use table::{Expired, Full, Merged, Packed, Table};
-pub use view::{Birth, Known, NodeId, View};
+pub use view::{Birth, Known, NodeId, Status, View};
 
 #[cfg(test)]
 mod samples;

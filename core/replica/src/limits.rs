@@ -16,7 +16,8 @@ pub const MAX_OPEN_SURVEYS: usize = 256;
 /// Sessions of one page of a walk.
 pub const MAX_PAGE: usize = 500;
 
-/// Bytes of the entries of one part, if it is more than one entry.
+/// Bytes of the entries of one part, if it is more than one entry, and of the sessions that one letter
+/// tells of.
 pub const MAX_PART_BYTES: usize = 1024 * 1024;
 
 /// The bytes of one letter. The largest has a few sessions of the size that one may have at most, some of

@@ -41,6 +41,8 @@ pub enum Event {
     Unreachable(NodeId),
     /// A message.
     Received(NodeId, Letter),
+    /// This process wants to stop. Others are to hold what it holds: [`crate::Node::has_left`].
+    Leave,
     /// The time of the last [`Action::Wake`] has come.
     Woken,
 }
@@ -231,6 +233,9 @@ pub enum Message {
         number: u64,
         /// The latest ping of the other's that came in.
         heard: u64,
+        /// Whether all slots of the sender's are kept as well as they are to be, on two nodes at
+        /// least, and it holds nothing that others should.
+        is_whole: bool,
     },
     /// I will not.
     Pong {

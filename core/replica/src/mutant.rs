@@ -30,12 +30,16 @@ pub enum Mutant {
     TakesAbsenceForAnEnd,
     /// Forgets the mark of an end after two seconds.
     ForgetsEndsSoon,
+    /// Lists sessions without a grant.
+    ListsWithoutGrant,
+    /// Lists sessions as changes that are not acknowledged leave them.
+    ListsWhatIsUnderWay,
 }
 
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::AnswersBeforeOthersHoldIt,
         Self::TakesSilenceForDeath,
         Self::ReadsWithoutGrant,
@@ -49,5 +53,7 @@ impl Mutant {
         Self::TrustsAnEmptyCopy,
         Self::TakesAbsenceForAnEnd,
         Self::ForgetsEndsSoon,
+        Self::ListsWithoutGrant,
+        Self::ListsWhatIsUnderWay,
     ];
 }

@@ -13,6 +13,7 @@ mod fill;
 mod follow;
 mod invariants;
 mod lead;
+mod leave;
 mod seat;
 mod survey;
 
@@ -89,6 +90,7 @@ impl Node {
             Event::Refused(peer) => self.refused(peer),
             Event::Unreachable(peer) => self.around.unreachable(peer),
             Event::Received(from, letter) => self.received(from, letter),
+            Event::Leave => self.leave(),
             Event::Woken => {}
         }
         if self.around.is_round_due() {
@@ -185,7 +187,7 @@ impl Node {
         if self.around.makes(Mutant::TakesSilenceForDeath)
             && let Some(known) = self.around.view.get(peer)
         {
-            self.learn([(peer, Known { is_dead: true, ..known })]);
+            self.learn([(peer, Known::dead(known.birth))]);
         }
         self.around.dial(peer);
     }
@@ -194,7 +196,7 @@ impl Node {
         let Some(dialed) = self.around.dialed(peer) else { return };
         match (dialed.known, self.around.view.get(peer)) {
             (Some(birth), Some(known)) if known.birth == birth => {
-                self.learn([(peer, Known { birth, is_dead: true })]);
+                self.learn([(peer, Known::dead(birth))]);
             }
             (None, None) => self.around.is_absent(peer),
             _ => {}
@@ -213,7 +215,7 @@ impl Node {
             self.around.send(from, Message::View(view));
             return;
         }
-        self.learn([(from, Known { birth, is_dead: false })]);
+        self.learn([(from, Known::up(birth))]);
         self.around.heard(from);
         match message {
             Message::Hello(view, led) => {
@@ -227,7 +229,9 @@ impl Node {
                 self.seats(|seat| seat.greet(from));
             }
             Message::View(view) => self.learn(view),
-            Message::Ping { number, heard } => self.around.on_ping(from, number, heard),
+            Message::Ping { number, heard, is_whole: _ } => {
+                self.around.on_ping(from, number, heard)
+            }
             Message::Pong { number, era } => self.around.on_pong(from, number, era),
             Message::Pass(number, call) => {
                 let slot = call.operation.id().slot();
@@ -263,18 +267,23 @@ impl Node {
         for (node, known) in view {
             if node == self.around.own {
                 let is_about_us = known.birth >= self.around.birth;
-                if is_about_us && (known.is_dead || known.birth > self.around.birth) {
+                if is_about_us && (known.is_dead() || known.birth > self.around.birth) {
                     self.begin_again(known.birth);
                     has_news = true;
                 }
                 continue;
             }
+            let before = self.around.view.get(node);
             let Some(news) = self.around.view.learn(node, known) else { continue };
             has_news = true;
+            if news == News::Leaves {
+                continue;
+            }
             // In both cases the process that was known before, if there was one, is gone.
             let is_another_born = news == News::Born(node);
             self.seats(|seat| seat.on_dead(node, is_another_born));
-            self.around.gone(node, news);
+            let was_leaving = before.is_some_and(|before| before.is_leaving());
+            self.around.gone(node, news, was_leaving);
         }
         if has_news {
             self.around.spread_view();

@@ -25,7 +25,8 @@ pub struct Survey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sought {
     /// The live sessions of a subject, in all slots: those last seen, at most
-    /// [`abide_session::MAX_LISTED`].
+    /// [`abide_session::MAX_LISTED`], and of one slot at most a quarter of
+    /// [`crate::limits::MAX_LETTER_BYTES`].
     OfSubject(Subject),
     /// The live sessions of one slot in order of id, from the first after this one, at most
     /// [`crate::limits::MAX_PAGE`].

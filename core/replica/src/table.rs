@@ -41,6 +41,8 @@ pub struct Table {
     /// Sessions by a hash of whom they belong to, and by id.
     subjects: BTreeSet<([u8; 8], IdHash)>,
     count: usize,
+    /// How many of them are sessions, and not where one went or that it ended.
+    sessions: usize,
     bytes: usize,
     bytes_max: usize,
     /// Where entries are packed.
@@ -79,6 +81,7 @@ impl Table {
             queue: BTreeSet::new(),
             subjects: BTreeSet::new(),
             count: 0,
+            sessions: 0,
             bytes: 0,
             bytes_max,
             scratch: Vec::new(),
@@ -113,8 +116,10 @@ impl Table {
                 return Err(Full);
             }
             self.put(id, &key, &entry, None);
+            self.sessions = self.sessions.saturating_add(usize::from(entry.is_session()));
             return Ok(Merged::New);
         };
+        let was_session = merged.is_session();
         let subject = merged.subject().cloned();
         merged.merge(entry);
         self.pack(&key, &merged);
@@ -123,6 +128,9 @@ impl Table {
             return Ok(Merged::Same);
         }
         self.put(id, &key, &merged, subject.as_ref());
+        // An entry moves on from a session to something else, and never back.
+        let has_ended = was_session && !merged.is_session();
+        self.sessions = self.sessions.saturating_sub(usize::from(has_ended));
         Ok(Merged::Changed)
     }
 
@@ -139,6 +147,8 @@ impl Table {
         self.bytes = self.bytes.saturating_sub(size(block.len(), subject));
         self.forget_subject(id, subject);
         self.count = self.count.saturating_sub(1);
+        let was_session = entry.as_ref().is_some_and(Entry::is_session);
+        self.sessions = self.sessions.saturating_sub(usize::from(was_session));
         true
     }
 
@@ -207,6 +217,11 @@ impl Table {
     /// How many entries there are.
     pub const fn len(&self) -> usize {
         self.count
+    }
+
+    /// How many of them are sessions. One that has expired counts until it is dropped.
+    pub const fn sessions(&self) -> usize {
+        self.sessions
     }
 
     /// Whether there is none.

@@ -19,7 +19,7 @@ pub struct NodeId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Birth(pub u64);
 
-/// The latest process of each node, and whether it is known to be dead.
+/// The latest process of each node, and how far it has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View(BTreeMap<NodeId, Known>);
 
@@ -28,8 +28,19 @@ pub struct View(BTreeMap<NodeId, Known>);
 pub struct Known {
     /// Which one.
     pub birth: Birth,
-    /// Whether it is proved to be gone.
-    pub is_dead: bool,
+    /// How far it has come.
+    pub status: Status,
+}
+
+/// How far a process has come. It goes one way only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// It runs, or is silent.
+    Up,
+    /// It wants to stop: others are to hold what it holds.
+    Leaving,
+    /// It is proved to be gone.
+    Dead,
 }
 
 /// What a view learned about a node.
@@ -37,8 +48,30 @@ pub struct Known {
 pub(crate) enum News {
     /// It has a process that was not known; an earlier one is gone.
     Born(NodeId),
+    /// Its latest process wants to stop.
+    Leaves,
     /// Its latest process is gone.
     Died(NodeId),
+}
+
+impl Known {
+    pub(crate) const fn up(birth: Birth) -> Self {
+        Self { birth, status: Status::Up }
+    }
+
+    pub(crate) const fn dead(birth: Birth) -> Self {
+        Self { birth, status: Status::Dead }
+    }
+
+    /// Whether it is proved to be gone.
+    pub fn is_dead(&self) -> bool {
+        self.status == Status::Dead
+    }
+
+    /// Whether it wants to stop, and has not yet.
+    pub fn is_leaving(&self) -> bool {
+        self.status == Status::Leaving
+    }
 }
 
 impl View {
@@ -55,7 +88,7 @@ impl View {
     /// Whether this process is known to be gone, or its node to have a later one.
     pub fn is_past(&self, node: NodeId, birth: Birth) -> bool {
         self.get(node)
-            .is_some_and(|known| known.birth > birth || (known.birth == birth && known.is_dead))
+            .is_some_and(|known| known.birth > birth || (known.birth == birth && known.is_dead()))
     }
 
     /// Takes over what is known of a node.
@@ -65,12 +98,12 @@ impl View {
             return None;
         }
         self.0.insert(node, known);
-        match before {
-            Some(before) if before.birth == known.birth => Some(News::Died(node)),
-            None if known.is_dead => Some(News::Died(node)),
-            _ if known.is_dead => Some(News::Died(node)),
-            _ => Some(News::Born(node)),
-        }
+        let is_same = before.is_some_and(|before| before.birth == known.birth);
+        Some(match known.status {
+            Status::Dead => News::Died(node),
+            Status::Leaving if is_same => News::Leaves,
+            _ => News::Born(node),
+        })
     }
 }
 
@@ -86,19 +119,31 @@ mod tests {
 
     const NODE: NodeId = NodeId(1);
 
-    fn known(birth: u64, is_dead: bool) -> Known {
-        Known { birth: Birth(birth), is_dead }
+    fn known(birth: u64, status: Status) -> Known {
+        Known { birth: Birth(birth), status }
     }
 
     #[test]
     fn of_one_node_the_later_birth_wins_and_death_is_final() {
         let mut view = View::default();
-        assert_eq!(view.learn(NODE, known(5, false)), Some(News::Born(NODE)));
-        assert_eq!(view.learn(NODE, known(4, true)), None);
-        assert_eq!(view.learn(NODE, known(5, true)), Some(News::Died(NODE)));
-        assert_eq!(view.learn(NODE, known(5, false)), None);
+        assert_eq!(view.learn(NODE, known(5, Status::Up)), Some(News::Born(NODE)));
+        assert_eq!(view.learn(NODE, known(4, Status::Dead)), None);
+        assert_eq!(view.learn(NODE, known(5, Status::Dead)), Some(News::Died(NODE)));
+        assert_eq!(view.learn(NODE, known(5, Status::Up)), None);
         assert!(view.is_past(NODE, Birth(5)) && view.is_past(NODE, Birth(4)));
-        assert_eq!(view.learn(NODE, known(6, false)), Some(News::Born(NODE)));
+        assert_eq!(view.learn(NODE, known(6, Status::Up)), Some(News::Born(NODE)));
         assert!(!view.is_past(NODE, Birth(6)));
+    }
+
+    #[test]
+    fn who_leaves_is_there_until_it_is_dead_and_does_not_come_back_but_by_another_birth() {
+        let mut view = View::default();
+        view.learn(NODE, known(5, Status::Up));
+        assert_eq!(view.learn(NODE, known(5, Status::Leaving)), Some(News::Leaves));
+        assert_eq!(view.learn(NODE, known(5, Status::Up)), None);
+        assert!(!view.is_past(NODE, Birth(5)));
+        assert_eq!(view.learn(NODE, known(6, Status::Leaving)), Some(News::Born(NODE)));
+        assert_eq!(view.learn(NODE, known(6, Status::Dead)), Some(News::Died(NODE)));
+        assert_eq!(view.learn(NODE, known(6, Status::Leaving)), None);
     }
 }

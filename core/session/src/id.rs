@@ -46,6 +46,11 @@ impl Id {
         Self { slot: Slot::of_number(u64::from(u16::from_be_bytes([high, low]))), secret }
     }
 
+    /// The same in this slot. The first two bytes are not used.
+    pub fn from_random_in(slot: Slot, random: [u8; RANDOM_BYTES]) -> Self {
+        Self { slot, ..Self::from_random(random) }
+    }
+
     /// The bytes that [`Id::from_random`] makes this id of.
     pub(crate) fn to_random(self) -> [u8; RANDOM_BYTES] {
         let mut random = [0; RANDOM_BYTES];
@@ -58,7 +63,7 @@ impl Id {
 
     /// A new id in the slot of this one: the session moves to another id, and stays where it is.
     pub fn renewed(self, random: [u8; RANDOM_BYTES]) -> Self {
-        Self { slot: self.slot, ..Self::from_random(random) }
+        Self::from_random_in(self.slot, random)
     }
 
     /// The id with this text. None if the text is not exactly what [`Id::text`] gives for some id.

@@ -27,6 +27,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::pin::Pin;
 
+use abide_slots::Slot;
 use abide_time::Time;
 use bytes::Bytes;
 
@@ -138,6 +139,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         let _ = (cursor, now);
         Box::pin(async { Ok(None) })
     }
+
+    /// A slot in which a new session is at home where this store is: a store that is spread over
+    /// servers has it at hand there. None, as provided, if all slots are alike. `random` chooses among
+    /// several.
+    fn home(&self, random: u16) -> Option<Slot> {
+        let _ = random;
+        None
+    }
 }
 
 impl<S: Store + ?Sized> Store for Arc<S> {
@@ -176,6 +185,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn scan(&self, cursor: Option<Bytes>, now: Time) -> StoreFuture<'_, Option<Scanned>> {
         (**self).scan(cursor, now)
+    }
+
+    fn home(&self, random: u16) -> Option<Slot> {
+        (**self).home(random)
     }
 }
 

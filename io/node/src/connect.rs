@@ -43,20 +43,63 @@ pub(crate) struct Connector {
     pub(crate) last_number: AtomicU64,
 }
 
+/// A process that is killed resets what has just connected to it, and a moment later nobody listens
+/// there. So who was reset asks again at once, a few times: the answer may be the proof of death that others
+/// wait for.
+const RESET_PAUSE: Duration = Duration::from_millis(5);
+const MAX_RESETS: usize = 4;
+
 /// Why a connection came to nothing.
 enum Failed {
     /// Nobody listens there.
     Refused,
+    /// It was there and broke.
+    Reset(String),
     Other(String),
+}
+
+impl From<String> for Failed {
+    fn from(reason: String) -> Self {
+        Self::Other(reason)
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        let reason = format!("{error} ({OTHER_SECRET})");
+        match error.kind() {
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => Self::Reset(reason),
+            _ => Self::Other(reason),
+        }
+    }
+}
+
+impl Failed {
+    fn into_reason(self) -> String {
+        match self {
+            Self::Refused => "nobody listens there".to_owned(),
+            Self::Reset(reason) | Self::Other(reason) => reason,
+        }
+    }
 }
 
 impl Connector {
     /// Makes a connection, and tells the node what came of it.
     pub(crate) async fn dial(self: Arc<Self>, peer: NodeId) {
-        let input = match self.try_dial(peer).await {
+        let mut outcome = self.try_dial(peer).await;
+        for _ in 0..MAX_RESETS {
+            if !matches!(outcome, Err(Failed::Reset(_))) {
+                break;
+            }
+            tokio::time::sleep(RESET_PAUSE).await;
+            outcome = self.try_dial(peer).await;
+        }
+        let input = match outcome {
             Ok(fresh) => Input::Up(fresh),
             Err(Failed::Refused) => Input::Refused(peer),
-            Err(Failed::Other(reason)) => {
+            Err(failed) => {
+                let reason = failed.into_reason();
                 let name = self.roster.name(peer);
                 self.counts.warn_once(name, &reason, || {
                     tracing::warn!(node = name, %reason, "no connection to another node");
@@ -79,8 +122,12 @@ impl Connector {
             Err(_elapsed) => return Err(Failed::Other(format!("{address} does not answer"))),
         };
         let greeted = tokio::time::timeout(GREET_TIMEOUT, self.greet(stream, peer)).await;
-        let greeted = greeted.unwrap_or_else(|_elapsed| Err("it does not greet".to_owned()));
-        greeted.map_err(|reason| Failed::Other(format!("{address}: {reason}")))
+        let no_greeting = |_elapsed| Err(Failed::Other("it does not greet".to_owned()));
+        greeted.unwrap_or_else(no_greeting).map_err(|failed| match failed {
+            Failed::Refused => Failed::Refused,
+            Failed::Reset(reason) => Failed::Reset(format!("{address}: {reason}")),
+            Failed::Other(reason) => Failed::Other(format!("{address}: {reason}")),
+        })
     }
 
     /// Takes connections for ever.
@@ -102,64 +149,65 @@ impl Connector {
                 drop(place);
                 match met {
                     Ok(Ok(fresh)) => drop(connector.node.send(Input::Up(fresh)).await),
-                    Ok(Err(reason)) => connector.counts.warn_once("", &reason, || {
-                        tracing::warn!(%reason, "a connection was not taken");
-                    }),
+                    Ok(Err(failed)) => {
+                        let reason = failed.into_reason();
+                        connector.counts.warn_once("", &reason, || {
+                            tracing::warn!(%reason, "a connection was not taken");
+                        });
+                    }
                     Err(_elapsed) => {}
                 }
             });
         }
     }
 
-    async fn greet(&self, stream: TcpStream, peer: NodeId) -> Result<Fresh, String> {
+    async fn greet(&self, stream: TcpStream, peer: NodeId) -> Result<Fresh, Failed> {
         prepare(&stream);
         match &self.identity {
             Some(identity) => {
-                let secured = identity.connector.connect(server_name(), stream).await;
-                let secured = secured.map_err(|error| format!("{error} ({OTHER_SECRET})"))?;
+                let secured = identity.connector.connect(server_name(), stream).await?;
                 self.speak_first(Halves::of(tokio::io::split(secured)), peer).await
             }
             None => self.speak_first(Halves::of(stream.into_split()), peer).await,
         }
     }
 
-    async fn speak_first(&self, mut halves: Halves, peer: NodeId) -> Result<Fresh, String> {
+    async fn speak_first(&self, mut halves: Halves, peer: NodeId) -> Result<Fresh, Failed> {
         let ours = self.roster.greeting(self.birth(), peer);
-        say(&mut halves.write, &First::Greeting(ours)).await.map_err(|error| error.to_string())?;
+        say(&mut halves.write, &First::Greeting(ours)).await?;
         match hear(&mut halves.read).await? {
             First::Greeting(theirs) if self.roster.meet(&theirs)? == peer => {
                 Ok(self.met(&theirs, peer, true, halves))
             }
-            First::Greeting(theirs) => Err(format!("{:?} answers there", theirs.from)),
-            First::Refusal(reason) => Err(reason),
+            First::Greeting(theirs) => Err(format!("{:?} answers there", theirs.from).into()),
+            First::Refusal(reason) => Err(reason.into()),
         }
     }
 
-    async fn welcome(&self, stream: TcpStream) -> Result<Fresh, String> {
+    async fn welcome(&self, stream: TcpStream) -> Result<Fresh, Failed> {
         prepare(&stream);
         match &self.identity {
             Some(identity) => {
-                let secured = identity.acceptor.accept(stream).await;
-                let secured = secured.map_err(|error| format!("{error} ({OTHER_SECRET})"))?;
+                let secured = identity.acceptor.accept(stream).await?;
                 self.speak_second(Halves::of(tokio::io::split(secured))).await
             }
             None => self.speak_second(Halves::of(stream.into_split())).await,
         }
     }
 
-    async fn speak_second(&self, mut halves: Halves) -> Result<Fresh, String> {
+    async fn speak_second(&self, mut halves: Halves) -> Result<Fresh, Failed> {
         let First::Greeting(theirs) = hear(&mut halves.read).await? else {
-            return Err("it begins with a refusal".to_owned());
+            return Err("it begins with a refusal".to_owned().into());
         };
         let peer = match self.roster.meet(&theirs) {
             Ok(peer) => peer,
             Err(reason) => {
                 let _ = say(&mut halves.write, &First::Refusal(reason.clone())).await;
-                return Err(reason);
+                return Err(reason.into());
             }
         };
         let ours = self.roster.greeting(self.birth(), peer);
-        say(&mut halves.write, &First::Greeting(ours)).await.map_err(|error| error.to_string())?;
+        say(&mut halves.write, &First::Greeting(ours)).await?;
         Ok(self.met(&theirs, peer, false, halves))
     }
 
@@ -192,14 +240,14 @@ async fn say(write: &mut (impl AsyncWrite + Unpin), first: &First) -> io::Result
     write.flush().await
 }
 
-async fn hear(read: &mut (impl AsyncRead + Unpin)) -> Result<First, String> {
-    let length = read.read_u32_le().await.map_err(|error| format!("{error} ({OTHER_SECRET})"))?;
+async fn hear(read: &mut (impl AsyncRead + Unpin)) -> Result<First, Failed> {
+    let length = read.read_u32_le().await?;
     let length = usize::try_from(length).unwrap_or(usize::MAX);
-    let no_node = || "who speaks there is no node of abide of this kind".to_owned();
+    let no_node = || Failed::Other("who speaks there is no node of abide of this kind".to_owned());
     if length > MAX_GREETING_BYTES {
         return Err(no_node());
     }
     let mut bytes = vec![0; length];
-    read.read_exact(&mut bytes).await.map_err(|error| error.to_string())?;
+    read.read_exact(&mut bytes).await?;
     First::read(&bytes).ok_or_else(no_node)
 }

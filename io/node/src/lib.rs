@@ -51,6 +51,7 @@ mod connect;
 mod counters;
 mod cursor;
 mod error;
+mod home;
 mod identity;
 mod link;
 mod shell;

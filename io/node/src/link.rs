@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     fn ping(number: u64) -> Letter {
-        Letter { birth: Birth(7), message: Message::Ping { number, heard: 0 } }
+        Letter { birth: Birth(7), message: Message::Ping { number, heard: 0, is_whole: true } }
     }
 
     #[test]

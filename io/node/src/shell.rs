@@ -21,12 +21,15 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::connect::Connector;
+use crate::home::Home;
 use crate::link::{Fresh, Link, append};
 
 /// Something that comes to a node.
 pub(crate) enum Input {
     Call(Call, oneshot::Sender<Answer>),
     Survey(Survey, oneshot::Sender<Option<Found>>),
+    /// Gives everything away, and says when that is done.
+    Leave(oneshot::Sender<()>),
     /// A question about the node itself.
     Look(Box<dyn FnOnce(&mut Node, Moment) + Send>),
     /// There is a connection.
@@ -53,13 +56,20 @@ pub(crate) struct Shell {
     frames: BTreeMap<NodeId, Vec<u8>>,
     calls: BTreeMap<u64, oneshot::Sender<Answer>>,
     surveys: BTreeMap<u64, oneshot::Sender<Option<Found>>>,
+    /// Who waits until this node has left.
+    leaving: Vec<oneshot::Sender<()>>,
     last_number: u64,
     wake: Instant,
+    home: Arc<Home>,
 }
 
 impl Shell {
     /// A node that begins when it is run. `make` makes the state machine of what time it is.
-    pub(crate) fn new(connector: Arc<Connector>, make: impl FnOnce(Moment) -> Node) -> Self {
+    pub(crate) fn new(
+        connector: Arc<Connector>,
+        home: Arc<Home>,
+        make: impl FnOnce(Moment) -> Node,
+    ) -> Self {
         let started = Instant::now();
         Self {
             node: make(moment(started)),
@@ -69,8 +79,10 @@ impl Shell {
             frames: BTreeMap::new(),
             calls: BTreeMap::new(),
             surveys: BTreeMap::new(),
+            leaving: Vec::new(),
             last_number: 0,
             wake: started,
+            home,
         }
     }
 
@@ -95,6 +107,11 @@ impl Shell {
                 }
             }
             self.flush();
+            if !self.leaving.is_empty() && self.node.has_left() {
+                for left in self.leaving.drain(..) {
+                    let _ = left.send(());
+                }
+            }
         }
         listening.abort();
     }
@@ -110,6 +127,10 @@ impl Shell {
                 let number = self.next_number();
                 self.surveys.insert(number, answer);
                 self.step(Event::Survey(number, survey));
+            }
+            Input::Leave(left) => {
+                self.leaving.push(left);
+                self.step(Event::Leave);
             }
             Input::Look(look) => look(&mut self.node, moment(self.started)),
             Input::Up(fresh) => self.connect(fresh),
@@ -194,6 +215,8 @@ impl Shell {
         use abide_replica::Note;
         let name = |node| self.connector.roster.name(node);
         match note {
+            Note::Leads { slot, .. } => self.home.leads(slot, true),
+            Note::SteppedDown(slot) => self.home.leads(slot, false),
             Note::Silent(node) => {
                 tracing::warn!(node = name(node), "another node is silent; going on without it");
             }

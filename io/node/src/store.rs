@@ -23,6 +23,7 @@ use crate::connect::Connector;
 use crate::counters::{Counters, Counts};
 use crate::cursor;
 use crate::error::JoinError;
+use crate::home::Home;
 use crate::shell::{Input, MAX_INPUTS, Shell, knows_all_leaders};
 
 /// Longer than a node takes to answer a call, whatever happens to other nodes.
@@ -47,6 +48,7 @@ struct Shared {
     inputs: mpsc::Sender<Input>,
     stop: Arc<Notify>,
     counts: Arc<Counts>,
+    home: Arc<Home>,
 }
 
 impl Drop for Shared {
@@ -59,6 +61,8 @@ impl Drop for Shared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
+    /// Sessions that it holds: its own and copies of others'.
+    pub sessions: usize,
     /// Sessions and marks that it holds.
     pub entries: usize,
     /// What these take in memory, in bytes.
@@ -82,6 +86,8 @@ pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
     let birth = Birth(wall().as_millis());
     let (inputs, waiting) = mpsc::channel(MAX_INPUTS);
     let counts = Arc::<Counts>::default();
+    let home = Arc::new(Home::new(&checked.roster));
+    let at_home = Arc::clone(&home);
     let node_config = NodeConfig {
         roster: checked.roster.names.clone(),
         own: checked.roster.own,
@@ -112,14 +118,16 @@ pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
             match TcpListener::from_std(listener) {
                 Ok(listener) => {
                     let make = |now| Node::new(node_config, now);
-                    Shell::new(Arc::new(connector), make).run(listener, waiting, &stopping).await;
+                    Shell::new(Arc::new(connector), at_home, make)
+                        .run(listener, waiting, &stopping)
+                        .await;
                 }
                 Err(error) => tracing::error!(%error, "a node can not listen"),
             }
         });
     };
     thread.spawn(run).map_err(JoinError::Thread)?;
-    let store = NodeStore { shared: Arc::new(Shared { inputs, stop, counts }) };
+    let store = NodeStore { shared: Arc::new(Shared { inputs, stop, counts, home }) };
     let _ = tokio::time::timeout(JOIN_WAIT, store.settled()).await;
     Ok(store)
 }
@@ -130,11 +138,31 @@ impl NodeStore {
         self.look(Node::is_safe_to_stop).await.unwrap_or(false)
     }
 
+    /// Whether it holds everything that it should, and knows who has the rest: then it may be sent
+    /// traffic, and another node may be stopped.
+    pub async fn is_ready(&self) -> bool {
+        self.look(Node::is_ready).await.unwrap_or(false)
+    }
+
+    /// Gives away what it leads and holds, so that it may be stopped: that takes a moment with others
+    /// there, and none if there is nobody to give it to. It goes on to take calls, and passes them on.
+    ///
+    /// False if that was not done within this time; it goes on.
+    pub async fn leave(&self, patience: Duration) -> bool {
+        let (say, told) = oneshot::channel();
+        let leaving = async {
+            self.shared.inputs.send(Input::Leave(say)).await.ok()?;
+            told.await.ok()
+        };
+        matches!(tokio::time::timeout(patience, leaving).await, Ok(Some(())))
+    }
+
     /// What it holds and leads; none if it has stopped.
     pub async fn status(&self) -> Option<Status> {
         self.look(|node| {
             let leaders = || Slot::all().map(|slot| node.reign(slot));
             Status {
+                sessions: node.table().sessions(),
                 entries: node.table().len(),
                 bytes: node.table().bytes(),
                 led: Slot::all().filter(|slot| node.in_sync(*slot).is_some()).count(),
@@ -144,12 +172,26 @@ impl NodeStore {
         .await
     }
 
+    /// Whether it answers, and knows who leads each slot.
+    ///
+    /// # Errors
+    /// `Unavailable` if not.
+    pub async fn health(&self) -> Result<(), StoreError> {
+        match self.status().await {
+            Some(Status { leaderless: 0, .. }) => Ok(()),
+            Some(Status { leaderless, .. }) => Err(StoreError::Unavailable(
+                format!("of {leaderless} of 4096 slots it is not known who leads them").into(),
+            )),
+            None => Err(StoreError::Unavailable("this node has stopped".into())),
+        }
+    }
+
     /// What it has done since it started.
     pub fn counters(&self) -> Counters {
         self.shared.counts.snapshot()
     }
 
-    /// Stops it, as a crash would: without moving its sessions away first.
+    /// Stops it at once, as a crash would. After [`leave`](NodeStore::leave) nobody misses it.
     pub async fn stop(&self) {
         self.shared.stop.notify_one();
         self.shared.inputs.closed().await;
@@ -272,6 +314,12 @@ impl Store for NodeStore {
 
     fn scan(&self, cursor: Option<Bytes>, now: Time) -> StoreFuture<'_, Option<Scanned>> {
         Box::pin(async move { self.page(cursor, now).await.map(Some) })
+    }
+
+    /// One of the slots that this node leads: whoever has it in one of them needs no other node to read
+    /// it here.
+    fn home(&self, random: u16) -> Option<Slot> {
+        self.shared.home.draw(random)
     }
 }
 

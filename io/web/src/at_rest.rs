@@ -245,6 +245,10 @@ impl Store for AtRest {
     fn scan(&self, cursor: Option<Bytes>, now: Time) -> StoreFuture<'_, Option<Scanned>> {
         self.store.scan(cursor, now)
     }
+
+    fn home(&self, random: u16) -> Option<Slot> {
+        self.store.home(random)
+    }
 }
 
 /// How often a counter or a set is changed anew because another request changed it first. Each try

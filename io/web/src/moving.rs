@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use abide_session::{
-    Changes, Commit, Create, End, IdHash, Listed, Loaded, MAX_LISTED, OldId, Rename, Scanned,
+    Changes, Commit, Create, End, IdHash, Listed, Loaded, MAX_LISTED, OldId, Rename, Scanned, Slot,
     Standing, Store, StoreError, StoreFuture, Subject,
 };
 use abide_time::Time;
@@ -285,6 +285,11 @@ impl Store for Moving {
 
     fn scan(&self, cursor: Option<Bytes>, now: Time) -> StoreFuture<'_, Option<Scanned>> {
         Box::pin(self.both.scan(cursor, now))
+    }
+
+    /// Where a session is made now.
+    fn home(&self, random: u16) -> Option<Slot> {
+        if self.moves() { self.both.to.home(random) } else { self.both.from.home(random) }
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use abide_session::{
-    Changes, Commit, Create, End, IdHash, Listed, Loaded, Rename, Scanned, Store, StoreError,
+    Changes, Commit, Create, End, IdHash, Listed, Loaded, Rename, Scanned, Slot, Store, StoreError,
     StoreFuture, Subject,
 };
 use abide_time::Time;
@@ -229,6 +229,10 @@ impl Store for Observed {
             Some(_) => Outcome::Ok,
             None => Outcome::Unsupported,
         }))
+    }
+
+    fn home(&self, random: u16) -> Option<Slot> {
+        self.store.home(random)
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use abide_session::{
     Action, CookieAction, Expected, FieldChange, FieldName, Id, Loaded, Plan, Presented,
-    RANDOM_BYTES, Record, Standing, StoreError, StoreFuture, Subject, plan,
+    RANDOM_BYTES, Record, Standing, Store, StoreError, StoreFuture, Subject, plan,
 };
 use abide_time::Time;
 use bytes::Bytes;
@@ -427,4 +427,13 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], StoreError> {
 /// An id that nobody has.
 pub(crate) fn new_id() -> Result<Id, StoreError> {
     Ok(Id::from_random(random::<RANDOM_BYTES>()?))
+}
+
+/// An id that nobody has, for a session that is at home where this store is.
+pub(crate) fn new_id_at(store: &dyn Store) -> Result<Id, StoreError> {
+    let bytes = random::<RANDOM_BYTES>()?;
+    let [high, low, ..] = bytes;
+    // These two choose the slot, here or there.
+    let home = store.home(u16::from_be_bytes([high, low]));
+    Ok(home.map_or_else(|| Id::from_random(bytes), |slot| Id::from_random_in(slot, bytes)))
 }

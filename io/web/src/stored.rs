@@ -13,7 +13,7 @@ use crate::answer::CookieChange;
 use crate::carried::CarryOver;
 use crate::counters::Count;
 use crate::layer::Keep;
-use crate::settle::{Step, UPDATE_TRIES, new_id, random};
+use crate::settle::{Step, UPDATE_TRIES, new_id_at, random};
 use crate::{Error, EventKind, Session, SessionHandle};
 
 impl Session {
@@ -90,7 +90,7 @@ impl Session {
             return Err(Error::TooLate);
         }
         let settings = &self.0.settings;
-        let id = new_id()?;
+        let id = new_id_at(store)?;
         let call = store.create(id.hash(), changes.clone(), now);
         let Create::Created(stamp) = settings.in_time(call).await? else {
             // 160 random bits are taken only if the store repeats an answer; draw again.

@@ -3,16 +3,17 @@
 //! The numbers are those of the properties in the design. A checker gets what a client saw, what it knew
 //! when it asked, and, for what no client can see, the machines themselves.
 
-use std::collections::BTreeSet;
+mod machines;
+
 use std::fmt;
 
-use abide_replica::{Entry, Kept, Node};
-use abide_session::{IdHash, Loaded, Record, Slot};
+use abide_replica::{Answer, Kept, Reply};
+use abide_session::{Loaded, Record};
 
-use crate::clients::SKEW_MS;
 use crate::history::{COUNTER, FIELDS, Kind, Open, Outcome, Required, Session};
 use crate::network::MILLI;
 use crate::world::World;
+pub(crate) use machines::*;
 
 /// What is wrong, by the name of the property.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,184 +175,58 @@ pub(crate) fn every_call_is_answered(world: &World, open: &Open) -> Checked {
     })
 }
 
-/// Invariant 3 and 4: two nodes never both answer reads of a slot without a flag.
-pub(crate) fn one_node_is_sure(world: &mut World) -> Checked {
-    for slot in Slot::all().take(usize::from(world.slots)) {
-        let mut sure = Vec::new();
-        for machine in 0..world.machines.len() {
-            let moment = world.moment(machine);
-            if !world.is_running(machine) {
-                continue;
-            }
-            let node = world.machines[machine].node.as_mut();
-            if node.is_some_and(|node| node.leads_whole(slot, moment)) {
-                sure.push(machine);
-            }
-        }
-        hold(sure.len() <= 1, "one node is sure", || {
-            format!("nodes {sure:?} all lead slot {slot} and know of no other")
-        })?;
-    }
-    Ok(())
-}
-
-/// P30, invariant 4: who answers reads without a flag counts on nobody who has gone on without it.
-pub(crate) fn nobody_counted_on_has_gone_on(world: &mut World, machine: usize) -> Checked {
-    let moment = world.moment(machine);
-    for slot in Slot::all().take(usize::from(world.slots)) {
-        let Some(node) = &mut world.machines[machine].node else { return Ok(()) };
-        if !node.leads_whole(slot, moment) {
-            continue;
-        }
-        let (reign, members) = (node.reign(slot), node.in_sync(slot).unwrap_or_default());
-        for member in members {
-            let other = world.machines.get_mut(usize::from(member.0));
-            let Some(other) = other.and_then(|other| other.node.as_mut()) else { continue };
-            let has_gone_on = other.in_sync(slot).is_some() && other.reign(slot) > reign;
-            hold(!has_gone_on, "P30 nobody counted on has gone on", || {
-                format!("node-{machine} answers reads of slot {slot}, and {member:?} leads it")
-            })?;
-        }
-    }
-    Ok(())
-}
-
-/// Invariants 2 and 6: when nothing is under way, all in sync hold the same.
-pub(crate) fn all_in_sync_hold_the_same(world: &mut World) -> Checked {
-    let wall = world.true_wall().as_millis() + SKEW_MS;
-    for slot in Slot::all().take(usize::from(world.slots)) {
-        for machine in 0..world.machines.len() {
-            let Some(node) = &mut world.machines[machine].node else { continue };
-            let Some(members) = node.in_sync(slot).filter(|_| node.is_at_rest(slot)) else {
-                continue;
-            };
-            let Some(leader) = &world.machines[machine].node else { continue };
-            for member in members {
-                let other = world.machines.get(usize::from(member.0));
-                let Some(other) = other.and_then(|other| other.node.as_ref()) else { continue };
-                // Of a process that has died the leader may not know, if another has taken its place.
-                let is_another = other.view().get(member) != leader.view().get(member);
-                let is_equal = is_another
-                    || other.promised(slot) != leader.reign(slot)
-                    || other.table().digest(slot) == leader.table().digest(slot)
-                    || lasting(other, slot, wall) == lasting(leader, slot, wall);
-                hold(is_equal, "all in sync hold the same", || {
-                    format!("{member:?} is in sync with node-{machine} and differs in slot {slot}")
-                })?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// P14: what is shown without a flag is held by all that are in sync: nothing is shown before.
-pub(crate) fn what_is_shown_is_held_by_all_in_sync(
-    world: &mut World,
-    session: &Session,
-    open: &Open,
-    shown: &Required,
-) -> Checked {
-    let slot = open.id.slot();
-    let Some(node) = &mut world.machines[open.machine].node else { return Ok(()) };
-    for member in node.in_sync(slot).unwrap_or_default() {
-        let leader = world.machines[open.machine].node.as_ref();
-        let known = leader.and_then(|leader| leader.view().get(member));
-        let other = world.machines.get(usize::from(member.0));
-        let is_held = |node: &Node| session.is_held(node, shown);
-        let other = other.and_then(|other| other.node.as_ref());
-        let other = other.filter(|other| other.view().get(member) == known);
-        hold(other.is_none_or(is_held), "P14 what is shown is held by all in sync", || {
-            format!("{member:?} does not hold {shown:?}")
-        })?;
-    }
-    Ok(())
-}
-
-/// P3: on one process a session that has ended never lives again.
-pub(crate) fn what_has_ended_stays_so(
+/// P26: so is every survey.
+pub(crate) fn every_survey_is_answered(
     world: &World,
-    sessions: &[Session],
-    ended: &mut BTreeSet<(usize, u64, usize)>,
+    machine: usize,
+    process: u64,
+    invoked: u64,
 ) -> Checked {
-    for (machine, it) in world.machines.iter().enumerate() {
-        let Some(node) = &it.node else { continue };
-        for (number, session) in sessions.iter().enumerate() {
-            let key = (machine, it.process, number);
-            match node.table().get(session.ids[0].hash()) {
-                Some(Entry::Ended { .. }) => {
-                    ended.insert(key);
-                }
-                // The grace of an old id is over sooner on one clock than on another: that is no life.
-                Some(entry @ Entry::Session(_)) if ended.contains(&key) => {
-                    return Err(Violation {
-                        property: "P3 what has ended stays so",
-                        what: format!("on node-{machine} it is {entry:?} again"),
-                        session: Some(number),
-                    });
-                }
-                // Who was let go forgets, and may be told to make it anew by clients that only it knows.
-                None => {
-                    ended.remove(&key);
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(())
+    let it = &world.machines[machine];
+    let was_disturbed = it.process != process || it.disturbed >= invoked;
+    hold(was_disturbed, "P26 every call is answered in time", || {
+        format!("a survey at node-{machine} was not")
+    })
 }
 
-/// P24: some time after all is well again, all owners of a slot hold the same, and nobody else holds
-/// anything; one leads, and knows of nobody who may hold more.
-pub(crate) fn all_copies_are_equal(world: &mut World) -> Checked {
-    const PROPERTY: &str = "P24 all copies are equal in the end";
-    let wall = world.true_wall().as_millis() + SKEW_MS;
-    for slot in Slot::all().take(usize::from(world.slots)) {
-        let mut digests = Vec::new();
-        let mut leaders = Vec::new();
-        for (number, machine) in world.machines.iter_mut().enumerate() {
-            let Some(node) = &mut machine.node else { continue };
-            digests.push((number, lasting(node, slot, wall), node.table().len_of(slot)));
-            if let Some(members) = node.in_sync(slot) {
-                leaders.push((number, members));
-            }
-        }
-        hold(leaders.len() == 1, PROPERTY, || format!("slot {slot} is led by {leaders:?}"))?;
-        let (leader, members) = &leaders[0];
-        hold(members.len() == 2, PROPERTY, || format!("slot {slot} is held by {members:?}"))?;
-        let moment = world.moment(*leader);
-        let node = world.machines[*leader].node.as_mut();
-        let is_whole = node.is_some_and(|node| node.leads_whole(slot, moment));
-        hold(is_whole, PROPERTY, || format!("node-{leader} is not sure of slot {slot}"))?;
-        let is_member = |number: usize| members.iter().any(|it| usize::from(it.0) == number);
-        let of_leader = digests.iter().find(|it| it.0 == *leader).map(|it| it.1.clone());
-        for (number, digest, entries) in &digests {
-            if is_member(*number) {
-                hold(Some(digest) == of_leader.as_ref(), PROPERTY, || {
-                    format!("slot {slot} on node-{number} is not what node-{leader} holds")
-                })?;
-            } else {
-                hold(*entries == 0, PROPERTY, || {
-                    format!("node-{number} still holds {entries} entries of slot {slot}")
-                })?;
-            }
-        }
-    }
-    Ok(())
+/// A machine that was told to leave, among others that are well, is needed by nobody soon.
+pub(crate) fn who_leaves_has_left_in_time(has_left: bool, machine: usize) -> Checked {
+    hold(has_left, "who leaves has left in time", || format!("node-{machine} has not"))
 }
 
-/// What a node holds of a slot, but for what its clock may have told it to let go of.
-fn lasting(node: &Node, slot: Slot, wall: u64) -> Vec<(IdHash, Entry)> {
-    let entries = node.table().entries(slot, None);
-    let entries = entries.filter_map(|packed| Some((packed.id()?, packed.entry()?)));
-    entries
-        .filter(|(_, entry)| entry.hard_deadline().as_millis() > wall)
-        .map(|(id, entry)| match entry {
-            Entry::Moved(moved) if moved.until.as_millis() <= wall => {
-                (id, Entry::Ended { hard_deadline: moved.hard_deadline })
-            }
-            entry => (id, entry),
-        })
-        .collect()
+/// A machine that was started among others that are well is ready soon.
+pub(crate) fn who_starts_is_ready_in_time(is_ready: bool, machine: usize) -> Checked {
+    hold(is_ready, "who starts is ready in time", || format!("node-{machine} is not"))
+}
+
+/// While machines leave and come back one after another, every call is done, soon, and kept by as many
+/// as there are.
+pub(crate) fn nothing_fails_in_a_rolling_restart(
+    answer: &Answer,
+    took: u64,
+    nodes: usize,
+    machine: usize,
+) -> Checked {
+    const PROPERTY: &str = "nothing fails in a rolling restart";
+    let is_done = !matches!(answer.reply, Reply::Fault(_));
+    hold(is_done, PROPERTY, || format!("node-{machine} answers {answer:?}"))?;
+    let worst = if nodes > 2 { Kept::Spilled } else { Kept::Degraded };
+    hold(answer.kept <= worst, PROPERTY, || format!("node-{machine} keeps it {:?}", answer.kept))?;
+    hold(took <= ROLLING_WITHIN, PROPERTY, || format!("node-{machine} took {} ms", took / MILLI))
+}
+
+/// What a call may take while its slot is handed over: the messages of that, each of which the network may
+/// keep for 30 ms, and a tenth of a second.
+const ROLLING_WITHIN: u64 = 250 * MILLI;
+
+/// P8 for surveys: what was acknowledged before one began is found by it.
+pub(crate) fn a_survey_finds_it(is_found: bool) -> Checked {
+    hold(is_found, "P8 a survey finds what was acknowledged", || "it is not listed".into())
+}
+
+/// P16 for surveys, and for the end of all sessions of a subject.
+pub(crate) fn a_survey_does_not_find_what_has_ended(is_absent: bool) -> Checked {
+    hold(is_absent, "P16 what has ended is not listed", || "it was ended, and is listed".into())
 }
 
 /// A replacement was based on the last write: nothing was acknowledged between the two.

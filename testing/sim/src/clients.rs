@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::history::{Attempt, COUNTER, FIELDS, Kind, Open, Outcome, Session};
 use crate::run::Run;
+use crate::surveys;
 
 /// By how much the clocks of the machines and the client may differ, and a little.
 pub(crate) const SKEW_MS: u64 = 5000;
@@ -15,6 +16,15 @@ const ACTIVE: usize = 10;
 /// A client does the next thing.
 pub(crate) fn act(run: &mut Run, client: usize) {
     if run.is_peace || run.open.contains_key(&client) {
+        return;
+    }
+    if run.tours.contains_key(&client) {
+        surveys::go_on(run, client);
+        return;
+    }
+    if run.world.random.percent(4) {
+        let is_end_all = run.world.random.percent(25);
+        surveys::begin(run, client, is_end_all);
         return;
     }
     run.last_number += 1;
@@ -58,7 +68,7 @@ pub(crate) fn act(run: &mut Run, client: usize) {
 
 /// A machine that is up: the one that should lead, mostly.
 fn machine_for(run: &mut Run, id: Id) -> Option<usize> {
-    let up: Vec<usize> = run.world.up().into_iter().collect();
+    let up = run.world.open();
     if run.world.random.percent(60) {
         let leads = |machine: &usize| {
             let node = run.world.machines[*machine].node.as_ref();
@@ -137,7 +147,10 @@ fn create(run: &mut Run) -> usize {
     let is_short = run.world.random.percent(10);
     let life = if is_short { 8 } else { 3600 };
     let hard = run.world.true_wall().as_millis() + life * 1000;
-    run.sessions.push(Session::new(Id::from_random(random), Time::from_millis(hard)));
+    let subject = run.world.random.between(0, 2 * surveys::SUBJECTS - 1);
+    let subject = (subject < surveys::SUBJECTS).then_some(subject as usize);
+    let id = Id::from_random(random);
+    run.sessions.push(Session { subject, ..Session::new(id, Time::from_millis(hard)) });
     run.sessions.len() - 1
 }
 
@@ -177,6 +190,7 @@ fn operation(run: &Run, open: &Open, now: Time) -> Operation {
             changes.created = Some(now);
             changes.idle_timeout = Some(std::time::Duration::from_hours(1));
             changes.hard_deadline = Some(run.sessions[session].hard_deadline);
+            changes.subject = run.sessions[session].subject.map(surveys::subject_of);
             return Operation::Create(id.hash(), changes);
         }
         Kind::Set(field) => put(field, FieldChange::blind(Some(value))),

@@ -1,9 +1,16 @@
 //! What goes wrong.
 
-use crate::check::Checked;
+use abide_replica::NodeId;
+
+use crate::check::{Checked, Violation};
+use crate::leaving;
 use crate::network::{MILLI, Real, SECOND};
 use crate::run::Run;
 use crate::world::Happening;
+
+/// For how long an operator looks whom he may kill, and how often.
+const HUNTS_FOR: Real = 3 * SECOND;
+const HUNT_EVERY: Real = 3 * MILLI;
 
 /// One thing goes wrong, and soon another.
 pub(crate) fn one(run: &mut Run) -> Checked {
@@ -17,7 +24,8 @@ pub(crate) fn one(run: &mut Run) -> Checked {
         25..45 => pause(run),
         45..65 => cut_one(run),
         65..78 => isolate(run),
-        78..90 => break_one(run),
+        78..88 => break_one(run),
+        88..94 => leave(run),
         _ => slow(run),
     }
     Ok(())
@@ -32,23 +40,74 @@ fn kill(run: &mut Run) -> Checked {
     let up: Vec<usize> = run.world.up().into_iter().collect();
     let Some(machine) = run.world.random.pick(&up).copied() else { return Ok(()) };
     let is_recent = run.world.now - run.last_kill < SECOND && run.last_kill > 0;
-    let mut is_safe = !is_recent;
-    for number in &up {
-        let node = run.world.machines[*number].node.as_mut();
-        is_safe = is_safe && node.is_some_and(abide_replica::Node::is_safe_to_stop);
-    }
+    let is_safe = !is_recent && says_safe(run, machine);
     if up.len() < 2 || (run.is_gentle && !is_safe) {
         return Ok(());
     }
-    run.last_kill = run.world.now;
     run.count("kills");
+    let absent = if run.world.random.percent(30) { 0 } else { lasts(run) };
+    let started = take_down(run, machine, is_safe, absent)?;
+    if run.is_gentle && run.world.random.percent(50) {
+        run.world.at(started, Happening::Hunts(machine, started));
+    }
+    Ok(())
+}
+
+/// A process ends, and another begins after a while, empty: at the time that is returned.
+pub(crate) fn take_down(
+    run: &mut Run,
+    machine: usize,
+    is_safe: bool,
+    absent: Real,
+) -> Result<Real, Violation> {
+    run.last_kill = run.world.now;
     run.world.machines[machine].disturbed = run.world.now;
     run.world.kill(machine);
     run.look_for_losses(is_safe)?;
-    let absent = if run.world.random.percent(30) { 0 } else { lasts(run) };
     let at = run.world.now + absent + run.world.random.between(100, 50 * MILLI);
     run.world.at(at, Happening::Start(machine));
+    Ok(at)
+}
+
+/// After a machine was killed and started again, empty, another one is killed as soon as it says that it
+/// may be: it knows of the new process, as it has been told that it is there.
+pub(crate) fn hunt(run: &mut Run, last: usize, since: Real) -> Checked {
+    let now = run.world.now;
+    if run.is_peace || now > since + HUNTS_FOR || !run.world.is_up(last) {
+        return Ok(());
+    }
+    let birth = run.world.machines[last].birth;
+    for machine in run.world.up() {
+        let node = run.world.machines[machine].node.as_ref();
+        let known = node.and_then(|node| node.view().get(NodeId(last as u16)));
+        let is_told = machine != last && known.is_some_and(|known| known.birth == birth);
+        if is_told && says_safe(run, machine) {
+            run.count("kills as soon as it is safe");
+            let absent = lasts(run);
+            take_down(run, machine, true, absent)?;
+            return Ok(());
+        }
+    }
+    run.world.at(now + HUNT_EVERY, Happening::Hunts(last, since));
     Ok(())
+}
+
+/// Whether a machine says that it may be killed.
+fn says_safe(run: &mut Run, machine: usize) -> bool {
+    let is_running = run.world.is_running(machine);
+    let node = run.world.machines[machine].node.as_mut();
+    is_running && node.is_some_and(abide_replica::Node::is_safe_to_stop)
+}
+
+/// A machine is told to leave, while others stay.
+fn leave(run: &mut Run) {
+    let others = (0..run.plan.nodes).filter(|machine| run.world.is_running(*machine));
+    let staying: Vec<usize> =
+        others.filter(|machine| !run.world.machines[*machine].is_leaving).collect();
+    let Some(machine) = run.world.random.pick(&staying).copied() else { return };
+    if staying.len() > 1 && staying.len() + 1 >= run.plan.nodes {
+        leaving::begin(run, machine);
+    }
 }
 
 fn pause(run: &mut Run) {

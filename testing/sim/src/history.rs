@@ -61,6 +61,8 @@ pub(crate) struct Session {
     /// An id that it may have been given.
     pub(crate) maybe: Vec<Id>,
     pub(crate) hard_deadline: Time,
+    /// Whose it is.
+    pub(crate) subject: Option<usize>,
     pub(crate) attempts: Vec<Attempt>,
     /// By what was acknowledged or shown without a flag.
     pub(crate) required: Required,
@@ -110,6 +112,7 @@ impl Session {
             ids: vec![id],
             maybe: Vec::new(),
             hard_deadline,
+            subject: None,
             attempts: Vec::new(),
             required: Required::default(),
             acknowledged: Required::default(),

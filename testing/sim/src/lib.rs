@@ -21,9 +21,11 @@ mod clients;
 mod faults;
 mod history;
 mod learn;
+mod leaving;
 mod network;
 mod random;
 mod run;
+mod surveys;
 mod trace;
 mod world;
 

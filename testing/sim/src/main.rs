@@ -26,6 +26,9 @@ struct Arguments {
     /// Which mistake the nodes make, by its number.
     #[arg(long)]
     mutant: Option<usize>,
+    /// Nothing goes wrong, and machines are restarted one after another.
+    #[arg(long)]
+    rolling: bool,
     /// Tells the first run from its beginning to its end.
     #[arg(long)]
     told: bool,
@@ -42,8 +45,9 @@ fn main() -> ExitCode {
         let seed = arguments.seed + number;
         let nodes = arguments.nodes.unwrap_or_else(|| Plan::nodes_of(seed));
         let mutant = arguments.mutant.and_then(|number| Mutant::ALL.get(number).copied());
-        let plan =
-            Plan { seed, nodes, seconds: arguments.seconds, mutant, is_told: arguments.told };
+        let (is_rolling, is_told) = (arguments.rolling, arguments.told);
+        let seconds = arguments.seconds;
+        let plan = Plan { seed, nodes, seconds, mutant, is_rolling, is_told };
         let report = run(plan);
         if arguments.told {
             println!("{}", report.story.join("\n"));
@@ -53,7 +57,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
         for (what, count) in report.counts {
-            *counts.entry(what).or_default() += count;
+            let total = counts.entry(what).or_default();
+            *total =
+                if what.starts_with("the slowest") { count.max(*total) } else { *total + count };
         }
         if (number + 1) % 50 == 0 {
             eprintln!("{} runs", number + 1);

@@ -11,7 +11,9 @@ use crate::clients::{self, SKEW_MS};
 use crate::faults;
 use crate::history::{Open, Required, Session};
 use crate::learn;
+use crate::leaving;
 use crate::network::{MILLI, Real, SECOND};
+use crate::surveys::{self, Tour};
 use crate::world::{Happening, World};
 
 /// What to run.
@@ -25,6 +27,8 @@ pub struct Plan {
     pub seconds: u64,
     /// A mistake that the nodes make.
     pub mutant: Option<Mutant>,
+    /// Whether nothing goes wrong, and machines are restarted one after another.
+    pub is_rolling: bool,
     /// Whether to tell the story.
     pub is_told: bool,
 }
@@ -43,9 +47,10 @@ impl Plan {
 /// The command that does it again.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, nodes, seconds, mutant, .. } = self;
+        let Self { seed, nodes, seconds, mutant, is_rolling, .. } = self;
         write!(f, "cargo run -p abide-sim --release -- --seeds 1 --seed {seed} --nodes {nodes}")?;
         write!(f, " --seconds {seconds}")?;
+        f.write_str(if *is_rolling { " --rolling" } else { "" })?;
         let number = mutant.and_then(|mutant| Mutant::ALL.iter().position(|it| *it == mutant));
         number.map_or(Ok(()), |number| write!(f, " --mutant {number}"))
     }
@@ -76,12 +81,16 @@ pub(crate) struct Run {
     pub(crate) sessions: Vec<Session>,
     /// The call of each client that is not answered.
     pub(crate) open: BTreeMap<usize, Open>,
+    /// Clients on their way through the sessions of a subject.
+    pub(crate) tours: BTreeMap<usize, Tour>,
     pub(crate) invented: Vec<Id>,
     pub(crate) last_number: u64,
     pub(crate) is_peace: bool,
     /// Whether machines are killed only when that loses nothing.
     pub(crate) is_gentle: bool,
     pub(crate) last_kill: Real,
+    /// The longest that a call of a rolling restart took.
+    slowest: Real,
     pub(crate) counts: BTreeMap<&'static str, u64>,
     /// Processes on which a session has ended.
     ended: BTreeSet<(usize, u64, usize)>,
@@ -92,6 +101,9 @@ pub fn run(plan: Plan) -> Report {
     let mut run = Run::new(plan);
     let violation = run.go().err();
     let mut counts = run.counts;
+    if plan.is_rolling {
+        counts.insert("the slowest call, in ms", run.slowest / MILLI);
+    }
     counts.extend(run.world.notes.iter().map(|(note, count)| (*note, *count)));
     for machine in 0..run.world.machines.len() {
         let digest =
@@ -130,11 +142,13 @@ impl Run {
             world,
             sessions: Vec::new(),
             open: BTreeMap::new(),
+            tours: BTreeMap::new(),
             invented: Vec::new(),
             last_number: 0,
             is_peace: false,
             is_gentle: plan.seed.is_multiple_of(2),
             last_kill: 0,
+            slowest: 0,
             counts: BTreeMap::new(),
             ended: BTreeSet::new(),
         }
@@ -152,7 +166,12 @@ impl Run {
         for client in 0..CLIENTS {
             self.world.at(SECOND + client as Real * MILLI, Happening::Client(client));
         }
-        self.world.at(2 * SECOND, Happening::Fault);
+        let first = if self.plan.is_rolling {
+            Happening::Rolls(self.plan.nodes - 1, 2 * SECOND)
+        } else {
+            Happening::Fault
+        };
+        self.world.at(2 * SECOND, first);
         self.world.at(LOOK_EVERY, Happening::Look);
         let chaos_until = self.plan.seconds * SECOND;
         while self.world.now < chaos_until + PEACE {
@@ -179,7 +198,10 @@ impl Run {
             }
             Happening::Dialed(machine, process, peer) => self.world.dialed(machine, process, peer),
             Happening::Client(client) => clients::act(self, client),
-            Happening::ClientGivesUp(client, number) => self.gives_up(client, number)?,
+            Happening::ClientGivesUp(client, number) => {
+                surveys::gives_up(self, client, number)?;
+                self.gives_up(client, number)?;
+            }
             Happening::Fault => faults::one(self)?,
             Happening::Start(machine) => self.world.start(machine),
             Happening::Resume(machine) => self.world.resume(machine),
@@ -188,6 +210,11 @@ impl Run {
                     self.world.sever(a, b);
                 }
             }
+            Happening::Leaving(machine, process, since) => {
+                leaving::look(self, machine, process, since)?;
+            }
+            Happening::Rolls(last, since) => leaving::roll(self, last, since)?,
+            Happening::Hunts(last, since) => faults::hunt(self, last, since)?,
             Happening::Look => self.look()?,
         }
         if let Some((machine, what)) = self.world.broken_invariant {
@@ -199,6 +226,12 @@ impl Run {
         }
         for (machine, number, answer) in std::mem::take(&mut self.world.answers) {
             self.answered(machine, number, answer)?;
+        }
+        for (machine, number, slots, found) in std::mem::take(&mut self.world.told) {
+            surveys::told(self, machine, number, &slots, &found)?;
+        }
+        for (machine, number, found) in std::mem::take(&mut self.world.surveyed) {
+            surveys::answered(self, machine, number, found)?;
         }
         Ok(())
     }
@@ -234,6 +267,14 @@ impl Run {
             format!("client {client}: {kind:?} {} is answered: {answer:?}", open.session)
         });
         let session = open.session;
+        if self.plan.is_rolling {
+            let took = self.world.now - open.invoked;
+            self.slowest = self.slowest.max(took);
+            let (nodes, at) = (self.plan.nodes, open.machine);
+            check::nothing_fails_in_a_rolling_restart(&answer, took, nodes, at)
+                .map_err(|violation| of(violation, session))?;
+        }
+        surveys::heard(self, client, &answer);
         learn::answered(self, &open, answer).map_err(|violation| of(violation, session))?;
         self.pause_of(client);
         Ok(())

@@ -18,7 +18,10 @@ impl Trace {
 
     pub(crate) fn line(&mut self, at: Real, text: impl FnOnce() -> String) {
         if let Some(lines) = &mut self.lines {
-            lines.push(format!("{:>10.3} ms  {}", at as f64 / 1000.0, text()));
+            let text = text();
+            if !text.is_empty() {
+                lines.push(format!("{:>10.3} ms  {text}", at as f64 / 1000.0));
+            }
         }
     }
 }
@@ -37,6 +40,8 @@ pub(crate) const fn kind(event: &Event) -> u64 {
         Event::Unreachable(peer) => 5 << 40 | peer.0 as u64,
         Event::Received(peer, _) => 6 << 40 | peer.0 as u64,
         Event::Woken => 7 << 40,
+        Event::Survey(number, _) => 8 << 40 | *number,
+        Event::Leave => 9 << 40,
     }
 }
 

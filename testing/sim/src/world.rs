@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use abide_replica::{
-    Action, Answer, Birth, Call, Config, Event, Letter, Message, Moment, Mutant, Node, NodeId,
+    Action, Answer, Birth, Call, Config, Event, Found, Letter, Message, Moment, Mutant, Node,
+    NodeId, SlotSet,
 };
 use abide_session::Time;
 
@@ -31,6 +32,12 @@ pub(crate) enum Happening {
     Start(usize),
     Resume(usize),
     Breaks(usize, usize, u64),
+    /// An operator looks whether a process that was told to leave at this time has.
+    Leaving(usize, u64, Real),
+    /// An operator looks whether a machine that was started at this time is ready.
+    Rolls(usize, Real),
+    /// An operator looks whom he may kill, after a machine was killed and started at this time.
+    Hunts(usize, Real),
     /// Time to do something: of the run's own.
     Look,
 }
@@ -59,10 +66,14 @@ pub(crate) struct Machine {
     pub(crate) node: Option<Node>,
     /// Which process it is: what was sent to another one is lost.
     pub(crate) process: u64,
-    birth: Birth,
+    pub(crate) birth: Birth,
     pub(crate) paused_until: Real,
     held_back: Vec<(Event, Option<u64>)>,
     wake: (u64, Real),
+    /// Whether its process was told to leave.
+    pub(crate) is_leaving: bool,
+    /// Whether it gets no more calls, as it is about to be ended.
+    pub(crate) is_closed: bool,
     /// Until when it was held up or dead.
     pub(crate) disturbed: Real,
     offset: i64,
@@ -83,8 +94,11 @@ pub(crate) struct World {
     mutant: Option<Mutant>,
     pub(crate) trace: Trace,
     pub(crate) answers: Vec<(usize, u64, Answer)>,
+    pub(crate) surveyed: Vec<(usize, u64, Option<Found>)>,
     /// Machines that have just answered a read without a flag.
     pub(crate) reads: Vec<usize>,
+    /// What machines have just told others of, for a survey of this number.
+    pub(crate) told: Vec<(usize, u64, SlotSet, Found)>,
     pub(crate) notes: BTreeMap<&'static str, u64>,
     pub(crate) broken_invariant: Option<(usize, &'static str)>,
 }
@@ -100,6 +114,8 @@ impl World {
                 paused_until: 0,
                 held_back: Vec::new(),
                 wake: (0, 0),
+                is_leaving: false,
+                is_closed: false,
                 disturbed: 0,
                 offset: random.between(0, 4000) as i64 - 2000,
                 drift_ppm: random.between(0, 2000) as i64 - 1000,
@@ -118,7 +134,9 @@ impl World {
             mutant,
             trace: Trace::default(),
             answers: Vec::new(),
+            surveyed: Vec::new(),
             reads: Vec::new(),
+            told: Vec::new(),
             notes: BTreeMap::new(),
             broken_invariant: None,
         }
@@ -170,6 +188,7 @@ impl World {
         it.process += 1;
         it.connected.clear();
         it.held_back.clear();
+        (it.is_leaving, it.is_closed) = (false, false);
         it.paused_until = 0;
         it.wake = (0, 0);
         let config = Config {
@@ -287,6 +306,7 @@ impl World {
                 self.reads.extend(is_sure_read(&answer).then_some(machine));
                 self.answers.push((machine, number, answer));
             }
+            Action::Surveyed(number, found) => self.surveyed.push((machine, number, found)),
             Action::Wake(passed) => self.wake(machine, passed),
             Action::Note(note) => {
                 *self.notes.entry(name(&note)).or_default() += 1;
@@ -313,6 +333,9 @@ impl World {
     fn send(&mut self, from: usize, to: usize, letter: Letter) {
         if let Message::Answered(_, answer) = &letter.message {
             self.reads.extend(is_sure_read(answer).then_some(from));
+        }
+        if let Message::Surveyed(number, slots, found) = &letter.message {
+            self.told.push((from, *number, slots.clone(), found.clone()));
         }
         let Some(connection) = self.machines[from].connected.get(&to).copied() else { return };
         let now = self.now;
@@ -387,6 +410,11 @@ impl World {
 
     pub(crate) fn call(&mut self, machine: usize, number: u64, call: Call) {
         self.give(machine, Event::Call(number, call), None);
+    }
+
+    /// The machines that take calls.
+    pub(crate) fn open(&self) -> Vec<usize> {
+        self.up().into_iter().filter(|machine| !self.machines[*machine].is_closed).collect()
     }
 
     /// The machines that are not dead.

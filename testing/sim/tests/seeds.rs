@@ -8,7 +8,14 @@ use abide_sim::{Mutant, Plan, Report, run};
 fn plan(seed: u64, seconds: u64) -> Plan {
     let wanted = std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = wanted.unwrap_or(seed);
-    Plan { seed, nodes: Plan::nodes_of(seed), seconds, mutant: None, is_told: false }
+    Plan {
+        seed,
+        nodes: Plan::nodes_of(seed),
+        seconds,
+        mutant: None,
+        is_rolling: false,
+        is_told: false,
+    }
 }
 
 fn all_is_well(plan: Plan) -> Report {

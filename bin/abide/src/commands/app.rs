@@ -44,7 +44,7 @@ pub(crate) fn app(arguments: &App) -> Result<(), Failure> {
     process::runtime()?.block_on(async {
         let more = json!({ "name": name.as_str(), "keep": choice.keep.to_string() });
         // Before anybody can connect: a server that has no store has nothing to say.
-        let kept = keep::open(choice).await?;
+        let kept = keep::open(choice, name.as_str()).await?;
         let (listener, real) = process::listen(listen).await?;
         let shop = Shop::new(name.to_string(), kept, demo);
         let stop = process::stop_asked(arguments.exit_with_stdin)?;

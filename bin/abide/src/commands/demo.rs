@@ -6,7 +6,7 @@ use crate::configuration::surroundings::Surroundings;
 use crate::configuration::{Fault, Problems, value};
 use crate::demo::{self, Plan};
 use crate::failure::Failure;
-use crate::keep::{self, KEEP_VARIABLE};
+use crate::keep::{self, KEEP_VARIABLE, Keep};
 use crate::process::{self, LogFormat};
 
 /// Runs until it is asked to stop.
@@ -20,14 +20,18 @@ pub(crate) fn demo(arguments: &Demo) -> Result<(), Failure> {
     let listen = reader.read("listen", value::address);
     let servers = reader.read("servers", servers);
     let surroundings = Surroundings::real(false)?;
-    let choice = reader.choice(&surroundings);
+    // Without a word the servers keep the sessions themselves, as nodes that the demo finds places for.
+    let are_nodes = !reader.has("keep") || reader.is("keep", keep::NODES);
+    let choice = if are_nodes { None } else { reader.choice(&surroundings) };
     Problems::check(reader.into_problems())?;
-    let (Some(listen), Some(servers), Some(choice)) = (listen, servers, choice) else {
-        return Err(Failure::Told);
-    };
+    let (Some(listen), Some(servers)) = (listen, servers) else { return Err(Failure::Told) };
     process::start_log(LogFormat::Text);
     keep::warn_of_passwords(&[&arguments.keep]);
-    let plan = Plan { listen, servers, keep: choice.keep.clone() };
+    let keep = match &choice {
+        Some(choice) => choice.keep.clone(),
+        None => Keep::Nodes(demo::find_nodes(servers)?),
+    };
+    let plan = Plan { listen, servers, keep };
     process::runtime()?.block_on(demo::run(plan, choice, surroundings.keys))
 }
 

@@ -29,6 +29,8 @@ const ORDERS_MAX: usize = 64;
 const LOOK_MS: u64 = 500;
 /// What was seen so long ago is still good enough to show: many pages cost no more than one.
 const FRESH_MS: u64 = 100;
+/// How long the start waits for servers that are nodes to have divided the work.
+const FILL_MS_MAX: u64 = 5_000;
 /// From the order to stop a server until it is killed: the order may have come through that very
 /// server, and its answer has to get out.
 const LAST_ANSWER_MS: u64 = 150;
@@ -88,7 +90,7 @@ impl Sessions {
     /// they are sealed in a store.
     pub(super) fn new(keep: Keep, given_keys: Option<String>) -> Result<Self, Failure> {
         let keys = match &keep {
-            Keep::Cookie => Some(new_key()?),
+            Keep::Cookie | Keep::Nodes(_) => Some(new_key()?),
             Keep::Store(address) if address.is_sealed() => given_keys,
             Keep::Memory | Keep::Store(_) => None,
         };
@@ -97,7 +99,7 @@ impl Sessions {
 
     /// What a server holds that has just begun.
     fn at_first(&self) -> Option<usize> {
-        (self.keep == Keep::Memory).then_some(0)
+        matches!(self.keep, Keep::Memory | Keep::Nodes(_)).then_some(0)
     }
 }
 
@@ -128,6 +130,7 @@ struct Server {
     /// What it last said of itself.
     sessions: Option<usize>,
     requests: u64,
+    is_filled: bool,
 }
 
 impl Fleet {
@@ -139,16 +142,30 @@ impl Fleet {
     ) -> Result<Self, Failure> {
         let (servers, events) = (Vec::new(), VecDeque::new());
         let mut fleet = Self { sessions, control, servers, looked: Instant::now(), events };
-        for letter in ('a'..='i').take(count) {
-            let name = letter.to_string();
+        for name in super::names().take(count) {
             let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
             let child = fleet.start_child(&name, anywhere).await?;
             let address = child.address("listen")?;
             let (child, doomed) = (Some(child), None);
             let (sessions, requests) = (fleet.sessions.at_first(), 0);
-            fleet.servers.push(Server { name, address, child, doomed, sessions, requests });
+            let server =
+                Server { name, address, child, doomed, sessions, requests, is_filled: true };
+            fleet.servers.push(server);
         }
+        fleet.await_copies().await;
         Ok(fleet)
+    }
+
+    /// Nodes that have just found each other divide the work; what begins after that stays where it is.
+    async fn await_copies(&mut self) {
+        let until = Instant::now() + Duration::from_millis(FILL_MS_MAX);
+        loop {
+            self.look().await;
+            if self.servers.iter().all(|server| server.is_filled) || Instant::now() >= until {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(FRESH_MS)).await;
+        }
     }
 
     async fn start_child(&self, name: &str, address: SocketAddr) -> Result<Child, Failure> {
@@ -260,14 +277,13 @@ impl Fleet {
                 server.doomed = None;
                 if let Some(mut child) = server.child.take() {
                     child.kill().await;
-                    let loss = loss(server, &self.sessions.keep);
-                    killed.push(format!("Server {} was killed. {loss}", server.name));
+                    killed.push((server.name.clone(), server.sessions.unwrap_or(0)));
                     (server.sessions, server.requests) = (self.sessions.at_first(), 0);
                 }
             }
         }
-        for text in killed {
-            self.note(text);
+        for (name, held) in killed {
+            self.note(format!("Server {name} was killed. {}", self.loss(held)));
         }
     }
 
@@ -281,9 +297,14 @@ impl Fleet {
             Ok(child) => {
                 if let Some(server) = self.servers.get_mut(place) {
                     server.child = Some(child);
+                    server.is_filled = !matches!(self.sessions.keep, Keep::Nodes(_));
                 }
                 let with = match &self.sessions.keep {
                     Keep::Memory => "with an empty memory".to_owned(),
+                    Keep::Nodes(_) if self.others_run(&name) => {
+                        "with an empty memory, and gets its copies from the others".to_owned()
+                    }
+                    Keep::Nodes(_) => "with an empty memory".to_owned(),
                     Keep::Cookie => "with the same keys, so it opens every session".to_owned(),
                     Keep::Store(address) => {
                         format!("and finds every session in {}", address.kind().name())
@@ -309,8 +330,7 @@ impl Fleet {
             if child.has_ended() {
                 server.child = None;
                 server.doomed = None;
-                let loss = loss(server, &self.sessions.keep);
-                ended.push(format!("Server {} ended without our doing. {loss}", server.name));
+                ended.push((server.name.clone(), server.sessions.unwrap_or(0)));
                 (server.sessions, server.requests) = (self.sessions.at_first(), 0);
                 continue;
             }
@@ -319,10 +339,11 @@ impl Fleet {
                 && let Ok(status) = serde_json::from_slice::<Status>(&body)
             {
                 (server.sessions, server.requests) = (status.sessions, status.requests);
+                server.is_filled = status.is_filled;
             }
         }
-        for text in ended {
-            self.note(text);
+        for (name, held) in ended {
+            self.note(format!("Server {name} ended without our doing. {}", self.loss(held)));
         }
         self.looked = Instant::now();
     }
@@ -342,6 +363,7 @@ impl Fleet {
             state: match (&server.child, server.doomed) {
                 (None, _) => "stopped",
                 (Some(_), Some(_)) => "stopping",
+                (Some(_), None) if !server.is_filled => "catching up",
                 (Some(_), None) => "up",
             },
             sessions: server.sessions,
@@ -353,24 +375,41 @@ impl Fleet {
             events: self.events.iter().cloned().collect(),
         }
     }
-}
 
-/// What the end of a server means for the sessions it held.
-fn loss(server: &Server, keep: &Keep) -> String {
-    match (keep, server.sessions.unwrap_or(0)) {
-        (Keep::Cookie, _) => {
-            "It held no sessions: each is in its browser, sealed. Nobody lost anything.".to_owned()
-        }
-        (Keep::Store(address), _) => format!(
-            "It held no sessions: all are in {}, which every server reads. Nobody lost anything.",
-            address.kind().name()
-        ),
-        (Keep::Memory, 0) => "It held no sessions, so nobody lost anything.".to_owned(),
-        (Keep::Memory, 1) => {
-            "It held 1 session in its memory, and nowhere else: that one is lost.".to_owned()
-        }
-        (Keep::Memory, several) => {
-            format!("It held {several} sessions in its memory, and nowhere else: they are lost.")
+    fn others_run(&self, name: &str) -> bool {
+        self.servers.iter().any(|server| server.name != name && server.child.is_some())
+    }
+
+    /// What the end of a server means for so many sessions that it held, now that it has ended.
+    fn loss(&self, held: usize) -> String {
+        let one_or_more = |one: &str, several: &str| match held {
+            1 => format!("It held 1 session {one}"),
+            _ => format!("It held {held} sessions {several}"),
+        };
+        match &self.sessions.keep {
+            Keep::Cookie => {
+                "It held no sessions: each is in its browser, sealed. Nobody lost anything."
+                    .to_owned()
+            }
+            Keep::Store(address) => format!(
+                "It held no sessions: all are in {}, which every server reads. Nobody lost anything.",
+                address.kind().name()
+            ),
+            Keep::Memory | Keep::Nodes(_) if held == 0 => {
+                "It held no sessions, so nobody lost anything.".to_owned()
+            }
+            Keep::Nodes(_) if self.others_run("") => one_or_more(
+                "with a copy on another server. Nobody lost anything.",
+                "with a copy of each on another server. Nobody lost anything.",
+            ),
+            Keep::Nodes(_) => one_or_more(
+                "and was the last server that ran: that one is lost.",
+                "and was the last server that ran: they are lost.",
+            ),
+            Keep::Memory => one_or_more(
+                "in its memory, and nowhere else: that one is lost.",
+                "in its memory, and nowhere else: they are lost.",
+            ),
         }
     }
 }

@@ -27,6 +27,9 @@ pub(super) fn greet(page: &str, plan: &Plan) -> Keys {
             "in the memory of one server each, and lost with it (try --keep sqlite://sessions.db)"
                 .to_owned()
         }
+        Keep::Nodes(_) => {
+            "in the memory of two servers each: stop any one, and nothing is lost".to_owned()
+        }
         Keep::Cookie => {
             "in the browsers, sealed: no server holds any, so none loses any".to_owned()
         }

@@ -127,6 +127,11 @@ impl Other {
                 "sessions in the memory of a server end with it, so they can not move",
                 "name a URL here and for --keep",
             )
+        } else if matches!((place, keep), (Keep::Nodes(_), Keep::Nodes(_))) {
+            Fault::new(
+                "a server is a node of one cluster",
+                "move through another store, or restart the nodes one by one with the new list",
+            )
         } else if matches!(self, Self::Next(_)) && (*place == Keep::Cookie || *keep == Keep::Cookie)
         {
             Fault::new(
@@ -157,11 +162,30 @@ fn keys(
         return (None, false);
     }
     let places = [("keep", Some(keep)), (other.flag(), other.place())];
+    let nodes = places.iter().find(|(_, place)| matches!(place, Some(Keep::Nodes(_))));
+    if let Some((flag, _)) = nodes {
+        return secret_of_nodes(reader, surroundings, flag);
+    }
     let sealed = places.iter().find(|(_, place)| place.is_some_and(Keep::seals_values));
     // Cookies that were sealed before this process began need the keys of then.
     let sealed_before = other.place() == Some(&Keep::Cookie);
     let lasting = sealed_before.then_some(other.flag()).or_else(|| sealed.map(|(flag, _)| *flag));
     seal(reader, surroundings, *keep == Keep::Cookie, lasting)
+}
+
+/// The keys by which nodes know each other.
+fn secret_of_nodes(
+    reader: &mut Reader,
+    surroundings: &Surroundings<'_>,
+    flag: &'static str,
+) -> (Option<Box<KeyRing>>, bool) {
+    let (ring, are_new) = key_ring(reader, surroundings);
+    if are_new {
+        let fault = "nodes know each other by a secret";
+        let remedy = "set --keys-file to what `abide keygen` prints, the same for all servers";
+        refuse(reader, flag, fault, remedy);
+    }
+    (Some(Box::new(ring)), false)
 }
 
 /// The keys, where cookies are sealed, or what this flag names holds what was sealed before or will be
@@ -228,6 +252,10 @@ fn store(text: &str) -> Result<StoreAddress, Fault> {
         Keep::Memory => Err(Fault::new(
             "sessions in the memory of a server end with it, so they can not move",
             "write the URL of a store",
+        )),
+        Keep::Nodes(_) => Err(Fault::new(
+            "only servers that are nodes reach what is kept on nodes",
+            "write the URL of a store; to or from nodes, give the servers --keep-from",
         )),
         Keep::Cookie => Err(Fault::new(
             "sessions in cookies are where their browsers are",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use abide::{Store, StoreError};
+use abide_node::NodeStore;
 use abide_store_memcached::MemcachedStore;
 use abide_store_redis::RedisStore;
 use abide_store_sql::SqlStore;
@@ -16,6 +17,7 @@ pub(crate) enum Driver {
     Sql(SqlStore),
     Redis(RedisStore),
     Memcached(MemcachedStore),
+    Node(NodeStore),
 }
 
 impl Driver {
@@ -57,6 +59,7 @@ impl Driver {
             Self::Sql(store) => Arc::new(store.clone()),
             Self::Redis(store) => Arc::new(store.clone()),
             Self::Memcached(store) => Arc::new(store.clone()),
+            Self::Node(store) => Arc::new(store.clone()),
         }
     }
 
@@ -66,6 +69,7 @@ impl Driver {
             Self::Sql(store) => store.health().await,
             Self::Redis(store) => store.health().await,
             Self::Memcached(store) => store.health().await,
+            Self::Node(store) => store.health().await,
         }
     }
 
@@ -109,6 +113,28 @@ impl Driver {
                     ("committed_without_read", counters.commits_without_read),
                     ("move_finished", counters.moves_finished),
                     ("index_restored", counters.index_restored),
+                ]
+            }
+            Self::Node(store) => {
+                let counters = store.counters();
+                vec![
+                    ("kept_by_all_owners", counters.answered_full),
+                    ("kept_by_others", counters.answered_spilled),
+                    ("kept_by_one", counters.answered_degraded),
+                    ("kept_by_one_side", counters.answered_sole),
+                    ("unavailable", counters.unavailable),
+                    ("sent_again", counters.sent_again),
+                    ("waited_for_grant", counters.waited_for_grant),
+                    ("waited_for_write", counters.waited_for_write),
+                    ("silent_nodes", counters.silences),
+                    ("dead_nodes", counters.deaths),
+                    ("begun_again", counters.rebirths),
+                    ("slots_led", counters.reigns),
+                    ("slots_filled", counters.fills),
+                    ("letters_sent", counters.letters_sent),
+                    ("letters_received", counters.letters_received),
+                    ("bytes_sent", counters.bytes_sent),
+                    ("bytes_received", counters.bytes_received),
                 ]
             }
         }

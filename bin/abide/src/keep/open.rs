@@ -33,6 +33,11 @@ impl Kept {
         Self { sessions, word, memory: None, stores: Vec::new(), moving: None }
     }
 
+    /// The node that this server is, if it is one.
+    pub(crate) fn node(&self) -> Option<&abide_node::NodeStore> {
+        self.stores.iter().find_map(Opened::node)
+    }
+
     /// What happened to sessions, and what the stores were asked, for Prometheus.
     pub(crate) fn metrics(&self) -> String {
         let counters = self.sessions.counters().to_string();
@@ -67,10 +72,42 @@ impl Opened {
             }
             _ => driver.store(),
         };
+        Ok(Self::new(driver, store, counted_as, address.kind().name()))
+    }
+
+    /// Opens a place that is no memory and no cookie, for the server of this name.
+    async fn place(
+        keep: &Keep,
+        keys: Option<&KeyRing>,
+        counted_as: &str,
+        name: &str,
+    ) -> Result<Self, Failure> {
+        match (keep, keys) {
+            (Keep::Store(address), _) => Self::open(address, keys, counted_as).await,
+            (Keep::Nodes(list), Some(keys)) => {
+                let joined = abide_node::join(list.config(name, keys.clone())).await;
+                let node = joined.map_err(|error| Failure::Other(error.to_string()))?;
+                let driver = Driver::Node(node);
+                let store = driver.store();
+                Ok(Self::new(driver, store, counted_as, "this server as a node"))
+            }
+            _ => Err(Failure::Told),
+        }
+    }
+
+    fn new(driver: Driver, store: Arc<dyn Store>, counted_as: &str, name: &'static str) -> Self {
         let counting = driver.clone();
         let observed = Observed::new(Arc::clone(&store), counted_as)
             .with_counters(move || counting.counters());
-        Ok(Self { driver, store, observed, name: address.kind().name() })
+        Self { driver, store, observed, name }
+    }
+
+    /// The node, if this server is one.
+    pub(crate) const fn node(&self) -> Option<&abide_node::NodeStore> {
+        match &self.driver {
+            Driver::Node(node) => Some(node),
+            _ => None,
+        }
     }
 
     /// What people call it.
@@ -89,10 +126,11 @@ impl Opened {
     }
 }
 
-/// Opens what was chosen. On an error nothing is left open.
-pub(crate) async fn open(choice: Choice) -> Result<Kept, Failure> {
+/// Opens what was chosen, for the server of this name. On an error nothing is left open.
+pub(crate) async fn open(choice: Choice, name: &str) -> Result<Kept, Failure> {
     let Choice { keep, other, keys, .. } = choice;
     let word = keep.word();
+    let keys = keys.as_deref();
     match (&keep, other.place()) {
         (Keep::Memory, _) => {
             let store = Arc::new(MemoryStore::new());
@@ -100,16 +138,16 @@ pub(crate) async fn open(choice: Choice) -> Result<Kept, Failure> {
             Ok(Kept { memory: Some(store), ..Kept::new(sessions, word) })
         }
         (Keep::Cookie, from) => {
-            let keys = *keys.ok_or(Failure::Told)?;
-            let sessions = SessionLayer::sealed(keys.clone());
-            let Some(Keep::Store(from)) = from else { return Ok(Kept::new(sessions, word)) };
-            let store = Opened::open(from, Some(&keys), "other").await?;
+            let ring = keys.ok_or(Failure::Told)?;
+            let sessions = SessionLayer::sealed(ring.clone());
+            let Some(from) = from else { return Ok(Kept::new(sessions, word)) };
+            let store = Opened::place(from, keys, "other", name).await?;
             let sessions = sessions.carry_over_stored(store.observed.clone());
             Ok(Kept { stores: vec![store], ..Kept::new(sessions, word) })
         }
-        (Keep::Store(address), Some(Keep::Store(elsewhere))) => {
-            let here = Opened::open(address, keys.as_deref(), "keep").await?;
-            let there = Opened::open(elsewhere, keys.as_deref(), "other").await?;
+        (_, Some(elsewhere @ (Keep::Store(_) | Keep::Nodes(_)))) => {
+            let here = Opened::place(&keep, keys, "keep", name).await?;
+            let there = Opened::place(elsewhere, keys, "other", name).await?;
             let (first, second) = (here.observed.clone(), there.observed.clone());
             let moving = match other {
                 Other::Next(_) => Moving::prepared(first, second),
@@ -123,11 +161,11 @@ pub(crate) async fn open(choice: Choice) -> Result<Kept, Failure> {
             let (stores, moving) = (vec![here, there], Some(observed));
             Ok(Kept { stores, moving, ..Kept::new(sessions, word) })
         }
-        (Keep::Store(address), from) => {
-            let store = Opened::open(address, keys.as_deref(), word).await?;
+        (_, from) => {
+            let store = Opened::place(&keep, keys, word, name).await?;
             let mut sessions = SessionLayer::new(store.observed.clone());
             if let (Some(Keep::Cookie), Some(keys)) = (from, keys) {
-                sessions = sessions.carry_over_sealed(*keys);
+                sessions = sessions.carry_over_sealed(keys.clone());
             }
             Ok(Kept { stores: vec![store], ..Kept::new(sessions, word) })
         }

@@ -9,8 +9,15 @@ use crate::harness::{Folder, Process};
 
 #[test]
 fn a_person_signs_in_fills_a_cart_loses_the_server_and_is_told_so() {
-    let demo = Process::start("demo --listen 127.0.0.1:0");
+    let demo = Process::start("demo --listen 127.0.0.1:0 --keep memory");
     let told = drive("demo.mjs", &demo, "memory");
+    assert_eq!(told.lines().count(), 4, "{told}");
+}
+
+#[test]
+fn a_person_whose_session_is_in_the_servers_themselves_loses_one_and_nothing_else() {
+    let demo = Process::start("demo --listen 127.0.0.1:0");
+    let told = drive("kept.mjs", &demo, "nodes");
     assert_eq!(told.lines().count(), 4, "{told}");
 }
 

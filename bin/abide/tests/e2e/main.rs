@@ -13,6 +13,7 @@ mod foreign_origins;
 mod harness;
 mod key_rotation;
 mod moves;
+mod nodes;
 mod processes;
 mod sealed_sessions;
 mod stickiness;

@@ -1,5 +1,7 @@
 //! What a node knows apart from its slots: the others, the grants between them, the time.
 
+mod owners;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -9,12 +11,12 @@ use abide_session::{Clock, Slot};
 use super::Config;
 use super::calls::Open;
 use crate::grant::Grants;
-use crate::limits::{EXPIRE_EVERY, HELD_UP, MAX_EXPIRED_PER_LOOK, PING_EVERY, START_WAIT};
+use crate::limits::{EXPIRE_EVERY, HELD_UP, MAX_EXPIRED_PER_LOOK, PING_EVERY};
 use crate::message::{Action, Letter, Message, Moment, Note, OfSlot};
 use crate::mutant::Mutant;
 use crate::reign::Term;
 use crate::table::Table;
-use crate::view::{Birth, Known, News, NodeId, View};
+use crate::view::{Birth, Known, News, NodeId, Status, View};
 
 /// What a node knows apart from its slots.
 #[derive(Debug)]
@@ -48,6 +50,10 @@ pub(crate) struct Around {
     pub(crate) waiting: BTreeSet<Slot>,
     /// What is being filled.
     pub(crate) filling: BTreeSet<(Slot, NodeId)>,
+    /// Slots that are to be filled when others are done: see [`crate::limits::MAX_FILLS`].
+    pub(crate) to_fill: BTreeSet<Slot>,
+    /// When it last led a slot, or was taken for who does.
+    pub(crate) led_at: Option<Duration>,
     pub(crate) actions: Vec<Action>,
 }
 
@@ -68,13 +74,15 @@ struct Peer {
     dialed: Option<Dial>,
     /// Nobody has ever been heard of it, and nobody listens.
     is_absent: bool,
+    /// The process that is gone went because it wanted to.
+    has_left: bool,
 }
 
 impl Around {
     pub(crate) fn new(config: Config, ranks: Vec<Vec<NodeId>>, now: Moment) -> Self {
         let (own, birth) = (config.own, config.birth);
         let mut view = View::default();
-        view.learn(own, Known { birth, is_dead: false });
+        view.learn(own, Known::up(birth));
         let count = u16::try_from(config.roster.len()).unwrap_or(u16::MAX);
         let others = (0..count).map(NodeId).filter(|node| *node != own);
         Self {
@@ -95,6 +103,8 @@ impl Around {
             restless: BTreeSet::new(),
             waiting: BTreeSet::new(),
             filling: BTreeSet::new(),
+            to_fill: BTreeSet::new(),
+            led_at: None,
             actions: Vec::new(),
             own,
             birth,
@@ -215,7 +225,7 @@ impl Around {
         let passed = self.now.passed;
         let Some(peer) = self.peers.get_mut(&node) else { return };
         let (number, heard) = peer.grants.ping(passed);
-        self.send(node, Message::Ping { number, heard });
+        self.send(node, Message::Ping { number, heard, is_whole: false });
     }
 
     pub(crate) fn ping_or_dial(&mut self, node: NodeId) {
@@ -230,12 +240,17 @@ impl Around {
         let passed = self.now.passed;
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let was_dropped = peer.grants.is_dropped;
+        let is_held = peer.grants.is_held(passed);
         if peer.grants.on_ping(number, heard, passed) {
             let era = peer.grants.era;
             self.send(from, Message::Pong { number, era });
             if was_dropped {
                 self.all_restless();
             }
+        }
+        if !is_held {
+            // They hear from us that we hear them: so there are grants when two have just met.
+            self.ping(from);
         }
     }
 
@@ -296,9 +311,10 @@ impl Around {
     }
 
     /// The process of this node that was known is gone.
-    pub(crate) fn gone(&mut self, node: NodeId, news: News) {
+    pub(crate) fn gone(&mut self, node: NodeId, news: News, was_leaving: bool) {
         if let Some(peer) = self.peers.get_mut(&node) {
-            peer.grants.start_over();
+            peer.has_left = was_leaving && news == News::Died(node);
+            peer.grants.start_over(self.now.passed);
             peer.is_absent = false;
         }
         self.pass_again(node);
@@ -310,60 +326,13 @@ impl Around {
     pub(crate) fn begin_again(&mut self, past: Birth) {
         let wall = self.now.wall.as_millis();
         self.birth = Birth(past.0.saturating_add(1).max(wall));
-        self.view.learn(self.own, Known { birth: self.birth, is_dead: false });
+        let status = self.view.get(self.own).map_or(Status::Up, |known| known.status);
+        self.view.learn(self.own, Known { birth: self.birth, status });
         for peer in self.peers.values_mut() {
-            peer.grants.start_over();
+            peer.grants.start_over(self.now.passed);
         }
         self.held_up = self.now.passed;
         self.note(Note::Reborn(self.birth));
-    }
-
-    // What follows from that.
-
-    /// Whether the process of this node is proved to be gone.
-    pub(crate) fn is_gone(&self, node: NodeId) -> bool {
-        let is_absent = self.peers.get(&node).is_some_and(|peer| peer.is_absent);
-        is_absent || self.view.get(node).is_some_and(|known| known.is_dead)
-    }
-
-    pub(crate) fn is_silent(&self, node: NodeId) -> bool {
-        self.peers.get(&node).is_some_and(|peer| peer.grants.is_dropped)
-    }
-
-    /// Whether there is a process that we go on with.
-    pub(crate) fn is_well(&self, node: NodeId) -> bool {
-        let is_known = self.view.get(node).is_some();
-        node == self.own || (is_known && !self.is_gone(node) && !self.is_silent(node))
-    }
-
-    /// Whether it can be talked to as well.
-    pub(crate) fn is_usable(&self, node: NodeId) -> bool {
-        let is_greeted = self.peers.get(&node).is_some_and(|peer| peer.is_greeted);
-        is_greeted && self.is_well(node)
-    }
-
-    /// Whether there is a sign, of life or death, of every node, or was time enough for one.
-    pub(crate) fn has_looked_around(&self) -> bool {
-        self.now.passed >= self.started.saturating_add(START_WAIT)
-            || self.peers.keys().all(|node| self.is_usable(*node) || self.is_gone(*node))
-    }
-
-    /// All nodes, the first owner of the slot first.
-    pub(crate) fn ranks(&self, slot: Slot) -> &[NodeId] {
-        self.ranks.get(usize::from(slot.number())).map_or(&[], Vec::as_slice)
-    }
-
-    /// The nodes that are to hold the slot.
-    pub(crate) fn owners(&self, slot: Slot) -> Vec<NodeId> {
-        let well = self.ranks(slot).iter().copied().filter(|node| self.is_well(*node));
-        well.take(self.config.copies.max(1)).collect()
-    }
-
-    /// How many of those that satisfy this come before us in the order of owners.
-    pub(crate) fn before_us(&self, slot: Slot, may: impl Fn(NodeId) -> bool) -> u32 {
-        let before = self.ranks(slot).iter().take_while(|node| **node != self.own);
-        let count = before.filter(|node| self.is_well(**node) && may(**node)).count();
-        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// Lets go of what has expired, a little at a time.

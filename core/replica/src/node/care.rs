@@ -67,13 +67,17 @@ impl Seat<'_> {
     }
 
     /// Whether all who are to hold the slot do, and we know of no other that may hold more.
-    fn is_whole(&self, lead: &Lead) -> bool {
+    pub(crate) fn is_whole(&self, lead: &Lead) -> bool {
+        self.is_held_by_owners(lead) && lead.doubts.is_empty()
+    }
+
+    fn is_held_by_owners(&self, lead: &Lead) -> bool {
         let owners = self.node.owners(self.slot);
         let holds = |node: &NodeId| {
             let is_member = |node| lead.members.get(node).is_some_and(|member| !member.is_leaving);
             *node == self.node.own || is_member(node)
         };
-        owners.iter().all(holds) && lead.doubts.is_empty()
+        owners.iter().all(holds)
     }
 
     pub(crate) fn is_safe(&self) -> bool {
@@ -135,12 +139,25 @@ impl Seat<'_> {
         }
     }
 
-    /// Hands the slot over to its first owner, when nothing is under way.
+    /// Who is to lead in our place, if anybody: the first owner. Who leaves is content with any, and hands
+    /// on the doubts that there are.
+    fn successor(&self, lead: &Lead) -> Option<NodeId> {
+        let own = self.node.own;
+        let owners = self.node.owners(self.slot);
+        let is_leaving = self.node.is_leaving(own) && !owners.contains(&own);
+        let to = if is_leaving {
+            owners.into_iter().find(|owner| self.node.is_usable(*owner))
+        } else {
+            owners.first().copied().filter(|first| self.node.is_usable(*first))
+        };
+        let is_held = self.is_held_by_owners(lead) && (is_leaving || lead.doubts.is_empty());
+        to.filter(|to| *to != own && is_held && lead.fills.is_empty())
+    }
+
+    /// Hands the slot over, when nothing is under way.
     fn hand_over(&mut self) {
         let now = self.node.now.passed;
-        let first = self.node.owners(self.slot).first().copied();
-        let own = self.node.own;
-        let is_whole = self.place.leading().is_some_and(|lead| self.is_whole(lead));
+        let successor = self.place.leading().and_then(|lead| self.successor(lead));
         let members = self.members();
         let Some(lead) = self.place.lead() else { return };
         match &mut lead.handing {
@@ -153,8 +170,7 @@ impl Seat<'_> {
             }
             Some(_) => {}
             None => {
-                let to = first.filter(|first| *first != own && self.node.is_usable(*first));
-                if let Some(to) = to.filter(|_| is_whole && lead.fills.is_empty()) {
+                if let Some(to) = successor {
                     lead.handing = Some(Handing { to, since: now, is_said: false });
                     self.stir();
                 }
@@ -192,7 +208,10 @@ impl Seat<'_> {
     pub(crate) fn on_offer(&mut self, from: NodeId, term: Term, digest: u64) {
         let is_owner = self.node.owners(self.slot).contains(&from);
         let ours = self.node.table.digest(self.slot);
-        let is_whole = self.is_kept_by_enough();
+        // Of who leaves no copy is to stay, even if there are fewer than there should be.
+        let is_leaving = self.node.is_leaving(from);
+        let is_held = self.place.leading().is_some_and(|lead| self.is_whole(lead));
+        let is_whole = self.is_kept_by_enough() || (is_leaving && is_held);
         let Some(lead) = self.lead_of(term) else { return };
         if is_owner || lead.members.contains_key(&from) || lead.fills.contains_key(&from) {
             return;

@@ -25,8 +25,12 @@ impl Seat<'_> {
             let Some(lead) = self.place.lead() else { return };
             let is_idle = !lead.members.contains_key(&node) && !lead.fills.contains_key(&node);
             let is_other = node != self.node.own && self.node.is_usable(node);
-            if !is_idle || !is_other || self.node.filling.len() >= MAX_FILLS {
+            if !is_idle || !is_other {
                 continue;
+            }
+            if self.node.filling.len() >= MAX_FILLS {
+                self.node.to_fill.insert(self.slot);
+                return;
             }
             // Who has just refused or differed is asked again after a while.
             if !self.ask(node) {
@@ -143,6 +147,11 @@ impl Seat<'_> {
         lead.fills.retain(|_, fill| fill.at.saturating_add(CALL_TIMEOUT) > now);
         let fills = &lead.fills;
         self.node.filling.retain(|(of, node)| *of != slot || fills.contains_key(node));
+        // What has become free is for those that wait, at once: there are 4096 slots.
+        for _ in self.node.filling.len()..MAX_FILLS {
+            let Some(next) = self.node.to_fill.pop_first() else { break };
+            self.node.restless.insert(next);
+        }
     }
 }
 

@@ -80,6 +80,7 @@ impl Seat<'_> {
         if is_in {
             follower.last = follower.last.or(Some(number));
         } else {
+            self.place.offered_at = None;
             self.node.say(from, self.slot, term, OfSlot::Out);
         }
     }

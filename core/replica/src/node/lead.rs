@@ -28,6 +28,7 @@ impl Seat<'_> {
     pub(crate) fn serve_remote(&mut self, from: NodeId, birth: Birth, number: u64, call: Call) {
         if self.place.leading().is_none() {
             let reign = self.place.reign;
+            self.node.led_at = Some(self.node.now.passed);
             self.node.send(from, Message::NotLeader(number, self.slot, reign));
             return;
         }

@@ -90,9 +90,13 @@ impl Seat<'_> {
         self.place.lost_at = None;
         self.stir();
         let Role::Leading(lead) = role else { return };
-        self.place.holders = lead.members.keys().chain(&lead.doubts).copied().collect();
+        // Who is let go holds no more than the others.
+        let members = lead.members.iter().filter(|(_, member)| !member.is_leaving);
+        let members = members.map(|(node, _)| node);
+        self.place.holders = members.chain(&lead.doubts).copied().collect();
         self.place.holders.insert(self.node.own);
         self.node.note(Note::SteppedDown(self.slot));
+        self.node.led_at = Some(self.node.now.passed);
         let slot = self.slot;
         self.node.filling.retain(|(filled, _)| *filled != slot);
         for waiting in lead.waiting {
@@ -112,6 +116,8 @@ impl Seat<'_> {
     pub(crate) fn adopt(&mut self, term: Term) {
         self.step_down(Some(term));
         self.place.promised = term;
+        // The leader says soon whether this copy counts.
+        self.place.offered_at = Some(self.node.now.passed);
         self.place.holders.insert(term.leader);
         self.node.dispatch_queued(self.slot);
     }

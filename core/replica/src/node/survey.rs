@@ -5,14 +5,18 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::time::Duration;
 
-use abide_session::{IdHash, MAX_LISTED, Record};
+use abide_session::{IdHash, MAX_LISTED, Record, Slot, Stamp};
 
 use super::Node;
 use super::seat::Seat;
 use crate::entry::Entry;
-use crate::limits::{CALL_TIMEOUT, MAX_OPEN_SURVEYS, MAX_PAGE, RESEND_AFTER};
+use crate::limits::{
+    CALL_TIMEOUT, MAX_LETTER_BYTES, MAX_OPEN_SURVEYS, MAX_PAGE, MAX_PART_BYTES, RESEND_AFTER,
+};
 use crate::message::{Action, Kept, Message};
+use crate::mutant::Mutant;
 use crate::survey::{Found, SlotSet, Sought, Survey};
+use crate::table::Table;
 use crate::view::NodeId;
 
 /// A survey of a local client that is not answered.
@@ -90,11 +94,11 @@ impl Node {
         if open.asked.remove(&from).is_none() {
             return;
         }
+        let has_told = !slots.is_empty();
         open.take(slots, found);
-        if open.left.is_empty()
-            && let Some(open) = self.around.surveys.remove(&number)
-        {
-            self.around.actions.push(Action::Surveyed(number, open.outcome()));
+        // What did not fit, or was under way, is asked for at once; what nobody could tell later.
+        if has_told {
+            self.go_on_with_survey(number);
         }
     }
 
@@ -114,8 +118,10 @@ impl Node {
         let sessions = match &survey.sought {
             Sought::OfSubject(subject) => {
                 let all = table.of_subject(subject, survey.now);
-                let told = all.filter(|(id, _)| ours.contains(id.slot()));
-                last_seen(told.map(|(id, record)| (id, Some(record))).collect())
+                let all = all.filter(|(id, _)| ours.contains(id.slot()));
+                let (sessions, left) = what_fits(table, all);
+                ours.remove_all(&left);
+                sessions
             }
             Sought::Page(slot, after) if ours.contains(*slot) => {
                 let entries = table.entries(*slot, *after);
@@ -135,6 +141,10 @@ impl Open {
         self.left.remove_all(slots);
         self.kept = self.kept.max(found.kept);
         self.sessions.extend(found.sessions);
+        if self.sessions.len() > MAX_LISTED && matches!(self.survey.sought, Sought::OfSubject(_)) {
+            let all = core::mem::take(&mut self.sessions).into_iter().collect();
+            self.sessions = last_seen(all).into_iter().collect();
+        }
     }
 
     /// None if there is a slot of which nobody told.
@@ -152,19 +162,67 @@ impl Open {
 }
 
 impl Seat<'_> {
-    /// Whether we know of everything that was acknowledged in this slot, and nothing under way could be
-    /// shown or hidden by what is looked for.
+    /// Whether we know of everything that was acknowledged in this slot, and nothing that is under way
+    /// could hide or show a session: what is not acknowledged may yet be lost.
     fn can_tell(&self, sought: &Sought) -> bool {
         let Some(lead) = self.place.leading() else { return false };
-        if lead.handing.is_some() || !self.holds_all_grants() {
+        let is_sure = self.holds_all_grants() || self.node.makes(Mutant::ListsWithoutGrant);
+        if lead.handing.is_some() || !is_sure {
             return false;
         }
-        let Sought::OfSubject(subject) = sought else { return true };
-        lead.under_way.keys().all(|id| match self.node.table.get(*id) {
-            Some(Entry::Session(record)) => record.subject.value.as_ref() != Some(subject),
-            _ => false,
-        })
+        if self.node.makes(Mutant::ListsWhatIsUnderWay) {
+            return true;
+        }
+        let is_of_subject = |id: &IdHash| match sought {
+            Sought::OfSubject(subject) => {
+                self.node.table.get(*id).is_some_and(|entry| entry.subject() == Some(subject))
+            }
+            Sought::Page(..) => false,
+        };
+        let moves = |entry: &Entry| match entry {
+            Entry::Session(record) => {
+                let is_bound = record.subject.stamp != Stamp::ZERO || record.cleared != Stamp::ZERO;
+                is_bound && matches!(sought, Sought::OfSubject(_))
+            }
+            Entry::Moved(_) | Entry::Ended { .. } => true,
+        };
+        let under_way = lead.pending.iter().filter(|pending| !pending.is_kept);
+        let mut entries = under_way.flat_map(|pending| &pending.entries);
+        !entries.any(|(id, entry)| moves(entry) || is_of_subject(id))
     }
+}
+
+/// As many of these sessions, which are in order of their slots, as one letter is to hold, and the slots
+/// of the others. Of a slot with too many for one letter those last seen.
+fn what_fits(
+    table: &Table,
+    all: impl Iterator<Item = (IdHash, Record)>,
+) -> (Vec<(IdHash, Option<Record>)>, SlotSet) {
+    let mut by_slot: BTreeMap<Slot, Vec<(IdHash, Option<Record>)>> = BTreeMap::new();
+    for (id, record) in all {
+        by_slot.entry(id.slot()).or_default().push((id, Some(record)));
+    }
+    let (mut told, mut left) = (Vec::new(), SlotSet::new());
+    let mut bytes = 0_usize;
+    for (slot, sessions) in by_slot {
+        let mut of_slot = 0_usize;
+        let mut sessions = last_seen(sessions);
+        let mut fits = |(id, _): &(IdHash, Option<Record>)| {
+            let is_first = of_slot == 0;
+            let length = table.packed(*id).map_or(0, |packed| packed.bytes().len());
+            of_slot = of_slot.saturating_add(length);
+            is_first || of_slot <= MAX_LETTER_BYTES / 4
+        };
+        let count = sessions.iter().take_while(|session| fits(session)).count();
+        sessions.truncate(count);
+        bytes = bytes.saturating_add(of_slot);
+        if bytes > MAX_PART_BYTES && !told.is_empty() {
+            left.insert(slot);
+        } else {
+            told.extend(sessions);
+        }
+    }
+    (told, left)
 }
 
 /// The ones last seen, and first those.

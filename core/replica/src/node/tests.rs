@@ -18,7 +18,11 @@ use super::*;
 use crate::limits::{
     MAX_EXPIRED_PER_LOOK, MAX_FILLS, MAX_OPEN_CALLS, MAX_PART_ENTRIES, MAX_PENDING, MAX_WAITING,
 };
-use crate::message::{Answer, Call, Fault, Kept, Operation, Reply};
+use crate::message::{Answer, Call, Fault, Kept, OfSlot, Operation, Reply};
+use crate::survey::Found;
+
+mod leave;
+mod survey;
 
 /// Two nodes, a wire that loses nothing, and a clock.
 struct Pair {
@@ -30,6 +34,9 @@ struct Pair {
     slots: u16,
     /// The most slots that a node was filling at once.
     most_filled: usize,
+    surveyed: Vec<(u64, Option<Found>)>,
+    /// The longest letter, and the most bytes of entries in one, if they are measured.
+    longest: Option<(usize, usize)>,
 }
 
 fn start(own: u16, slots: u16, now: Moment) -> Node {
@@ -56,8 +63,17 @@ impl Pair {
         let now = Moment { passed: Duration::ZERO, wall: Time::from_secs(1_800_000_000) };
         let nodes = [0, 1].map(|own| Some(start(own, slots, now)));
         let answers = Vec::new();
-        let (last, most_filled) = (0, 0);
-        let mut pair = Self { nodes, now, answers, is_cut: false, last, slots, most_filled };
+        let mut pair = Self {
+            nodes,
+            now,
+            answers,
+            is_cut: false,
+            last: 0,
+            slots,
+            most_filled: 0,
+            surveyed: Vec::new(),
+            longest: None,
+        };
         pair.connect();
         pair.pass(1000);
         pair
@@ -83,12 +99,31 @@ impl Pair {
                 match action {
                     Action::Send(to, letter) if !self.is_cut => {
                         let from = NodeId(u16::try_from(machine).unwrap());
+                        self.measure(&letter);
                         events.push_back((usize::from(to.0), Event::Received(from, letter)));
                     }
                     Action::Answer(number, answer) => self.answers.push((machine, number, answer)),
+                    Action::Surveyed(number, found) => self.surveyed.push((number, found)),
                     _ => {}
                 }
             }
+        }
+    }
+
+    fn measure(&mut self, letter: &Letter) {
+        let Some((longest, entries)) = &mut self.longest else { return };
+        let mut bytes = Vec::new();
+        crate::wire::write(letter, &mut bytes);
+        *longest = (*longest).max(bytes.len());
+        if let Message::OfSlot(
+            _,
+            _,
+            OfSlot::Part { entries: some, .. } | OfSlot::Held { entries: some, .. },
+        ) = &letter.message
+        {
+            let some: usize =
+                some.iter().map(|(id, entry)| crate::packed::pack(*id, entry).len()).sum();
+            *entries = (*entries).max(some);
         }
     }
 
@@ -251,7 +286,7 @@ fn a_process_that_others_took_for_dead_begins_again_and_loses_nothing() {
     pair.connect();
     pair.pass(2000);
     let after = pair.node(1).view().get(NodeId(1)).unwrap();
-    assert!(after.birth > before && !after.is_dead);
+    assert!(after.birth > before && !after.is_dead());
     for machine in 0..2 {
         let answer = pair.call(machine, Operation::Load(id));
         assert!(is_live(&answer) && answer.kept == Kept::Full);

@@ -39,6 +39,7 @@ fn check(table: &Table, content: &BTreeMap<IdHash, Entry>) {
     assert!(kept.iter().map(|(id, entry)| (id, entry)).eq(content), "{kept:?} {content:?}");
     assert_eq!(table.len(), content.len());
     assert_eq!(table.is_empty(), content.is_empty());
+    assert_eq!(table.sessions(), content.values().filter(|entry| entry.is_session()).count());
     let sizes = content.iter().map(|(id, entry)| size(pack(*id, entry).len(), entry.subject()));
     assert_eq!(table.bytes(), sizes.sum());
     let bound: BTreeSet<_> = content

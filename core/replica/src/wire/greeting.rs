@@ -125,7 +125,9 @@ impl First {
             }
             Self::Refusal(reason) => {
                 number(&mut bytes, REFUSAL);
-                counted(&mut bytes, reason.as_bytes());
+                // It tells names that somebody gave, which may be of any length.
+                let end = reason.floor_char_boundary(MAX_GREETING_BYTES / 2);
+                counted(&mut bytes, reason.as_bytes().get(..end).unwrap_or_default());
             }
         }
         bytes
@@ -185,6 +187,20 @@ mod tests {
             let refusal = a.meet(&greeting).unwrap_err();
             assert!(refusal.contains(told), "{refusal}");
         }
+    }
+
+    #[test]
+    fn nobody_says_more_at_first_than_the_limit() {
+        let name = "n".repeat(abide_slots::Member::NAME_BYTES_MAX);
+        let (a, b) = (roster(0, &[&name, "b"], 2), roster(1, &["a", "b"], 2));
+        let greeting = a.greeting(Birth(u64::MAX), NodeId(1));
+        let written = First::Greeting(greeting.clone()).write();
+        assert!(written.len() <= MAX_GREETING_BYTES / 8);
+        // Whoever speaks to us may give any name.
+        let stranger = Greeting { from: "\u{7f}".repeat(MAX_GREETING_BYTES), ..greeting };
+        let refusal = First::Refusal(b.meet(&stranger).unwrap_err()).write();
+        assert!(refusal.len() <= MAX_GREETING_BYTES);
+        assert!(matches!(First::read(&refusal), Some(First::Refusal(_))));
     }
 
     proptest! {

@@ -23,7 +23,7 @@ use crate::packed::{unpack, unpack_record};
 use crate::reign::Term;
 use crate::survey::{Found, SlotSet, Sought, Survey};
 use crate::varint::{Reader, unzigzag};
-use crate::view::{Birth, Known, NodeId};
+use crate::view::{Birth, Known, NodeId, Status};
 
 const NANOSECONDS_PER_SECOND: u32 = 1_000_000_000;
 
@@ -53,7 +53,12 @@ fn message(reader: &mut Reader<'_>, kind: u64) -> Option<Message> {
             Message::Hello(known, many(count, || Some((slot(reader)?, term(reader)?)))?)
         }
         kind::VIEW => Message::View(view(reader)?),
-        kind::PING => Message::Ping { number: reader.number()?, heard: reader.number()? },
+        kind::PING => Message::Ping {
+            number: reader.number()?,
+            heard: reader.number()?,
+            // It was not said at first.
+            is_whole: reader.number() == Some(1),
+        },
         kind::PONG => Message::Pong { number: reader.number()?, era: reader.number()? },
         kind::PASS => Message::Pass(reader.number()?, call(&mut part(reader)?)?),
         kind::ANSWERED => Message::Answered(reader.number()?, answer(&mut part(reader)?)?),
@@ -280,7 +285,17 @@ fn view(reader: &mut Reader<'_>) -> Option<Vec<(NodeId, Known)>> {
     let count = reader.length()?;
     many(count, || {
         let (node, birth) = (node(reader)?, Birth(reader.number()?));
-        Some((node, Known { birth, is_dead: truth(reader)? }))
+        Some((node, Known { birth, status: status(reader)? }))
+    })
+}
+
+/// Whether it is dead came first.
+fn status(reader: &mut Reader<'_>) -> Option<Status> {
+    Some(match reader.number()? {
+        0 => Status::Up,
+        1 => Status::Dead,
+        2 => Status::Leaving,
+        _ => return None,
     })
 }
 

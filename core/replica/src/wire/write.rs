@@ -1,24 +1,22 @@
 //! A letter into bytes.
 
+mod call;
+
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use abide_session::{
-    Changes, Commit, Create, End, Expected, FieldChange, IdHash, Limit, Loaded, OldId, Rename,
-    Slot, Stamp, Standing, Subject, Time, Write,
-};
+use abide_session::{Commit, Create, End, IdHash, Limit, Loaded, Slot, Stamp, Standing, Time};
+use call::call;
 
-use super::{change, kind, operation, part, reply};
+use super::{kind, reply};
 use crate::key::Key;
-use crate::message::{
-    Answer, Call, Entries, Fault, Kept, Letter, Message, OfSlot, Operation, Reply,
-};
+use crate::message::{Answer, Entries, Fault, Kept, Letter, Message, OfSlot, Reply};
 use crate::packed::{pack_into, pack_record};
 use crate::reign::Term;
 use crate::survey::{Found, SlotSet, Sought, Survey};
-use crate::varint::{counted, length, number, zigzag};
-use crate::view::{Known, NodeId};
+use crate::varint::{counted, length, number};
+use crate::view::{Known, NodeId, Status};
 
 pub(super) fn letter(bytes: &mut Vec<u8>, letter: &Letter) {
     number(bytes, letter.birth.0);
@@ -36,7 +34,9 @@ pub(super) fn letter(bytes: &mut Vec<u8>, letter: &Letter) {
             number(bytes, kind::VIEW);
             view(bytes, known);
         }
-        Message::Ping { number: of, heard } => numbers(bytes, kind::PING, &[*of, *heard]),
+        Message::Ping { number: of, heard, is_whole } => {
+            numbers(bytes, kind::PING, &[*of, *heard, u64::from(*is_whole)]);
+        }
         Message::Pong { number: of, era } => numbers(bytes, kind::PONG, &[*of, *era]),
         Message::Pass(of, asked) => {
             numbers(bytes, kind::PASS, &[*of]);
@@ -139,109 +139,6 @@ const fn kind_of(said: &OfSlot) -> u64 {
     }
 }
 
-fn call(bytes: &mut Vec<u8>, call: &Call) {
-    time(bytes, call.now);
-    let mut head = |kind, of: &IdHash| {
-        number(bytes, kind);
-        id(bytes, *of);
-    };
-    match &call.operation {
-        Operation::Create(of, made) => {
-            head(operation::CREATE, of);
-            changes(bytes, made);
-        }
-        Operation::Load(of) => head(operation::LOAD, of),
-        Operation::Commit(of, made) => {
-            head(operation::COMMIT, of);
-            changes(bytes, made);
-        }
-        Operation::End(of) => head(operation::END, of),
-        Operation::Rename(of, rename) => {
-            head(operation::RENAME, of);
-            renaming(bytes, rename);
-        }
-    }
-}
-
-fn renaming(bytes: &mut Vec<u8>, rename: &Rename) {
-    id(bytes, rename.to);
-    number(bytes, old_id(rename.old));
-    time(bytes, rename.until);
-    changes(bytes, &rename.changes);
-}
-
-/// 0 for what a later version of the session may have, which nobody reads.
-const fn old_id(old: OldId) -> u64 {
-    match old {
-        OldId::Follows => 1,
-        OldId::Freezes => 2,
-        OldId::Ends => 3,
-        _ => 0,
-    }
-}
-
-fn changes(bytes: &mut Vec<u8>, changes: &Changes) {
-    part_of(bytes, |bytes| {
-        let part = |there: bool, part: u64| if there { part } else { 0 };
-        let (subject, is_nobody) = match &changes.subject {
-            Some(Some(subject)) => (Some(subject), false),
-            Some(None) => (None, true),
-            None => (None, false),
-        };
-        let parts = part(changes.clear, part::CLEAR)
-            | part(changes.created.is_some(), part::CREATED)
-            | part(changes.seen.is_some(), part::SEEN)
-            | part(changes.idle_timeout.is_some(), part::IDLE_TIMEOUT)
-            | part(changes.hard_deadline.is_some(), part::HARD_DEADLINE)
-            | part(subject.is_some(), part::SUBJECT)
-            | part(is_nobody, part::NOBODY);
-        number(bytes, parts);
-        for at in [changes.created, changes.seen, changes.hard_deadline].into_iter().flatten() {
-            time(bytes, at);
-        }
-        if let Some(idle_timeout) = changes.idle_timeout {
-            duration(bytes, idle_timeout);
-        }
-        if let Some(subject) = subject {
-            counted(bytes, Subject::as_str(subject).as_bytes());
-        }
-        length(bytes, changes.fields.len());
-        for (name, change) in &changes.fields {
-            counted(bytes, name.as_str().as_bytes());
-            field_change(bytes, change);
-        }
-    });
-}
-
-fn field_change(bytes: &mut Vec<u8>, change: &FieldChange) {
-    match change.expected {
-        Expected::Absent => number(bytes, change::ABSENT),
-        Expected::Written(of) => {
-            number(bytes, change::WRITTEN);
-            stamp(bytes, of);
-        }
-        // What is added later is expected by nobody who writes this version.
-        _ => number(bytes, change::ANYTHING),
-    }
-    match &change.write {
-        Write::Put(value) => {
-            number(bytes, change::PUT);
-            counted(bytes, value);
-        }
-        Write::Add(more) => numbers(bytes, change::ADD, &[zigzag(*more)]),
-        Write::Members(members) => {
-            number(bytes, change::MEMBERS);
-            length(bytes, members.len());
-            for (member, is_in) in members {
-                counted(bytes, member);
-                number(bytes, u64::from(*is_in));
-            }
-        }
-        // Nothing else is made by this version.
-        _ => number(bytes, change::REMOVE),
-    }
-}
-
 fn answer(bytes: &mut Vec<u8>, answer: &Answer) {
     kept(bytes, answer.kept);
     match &answer.reply {
@@ -336,7 +233,16 @@ fn view(bytes: &mut Vec<u8>, view: &[(NodeId, Known)]) {
     for (of, known) in view {
         node(bytes, *of);
         number(bytes, known.birth.0);
-        number(bytes, u64::from(known.is_dead));
+        number(bytes, status(known.status));
+    }
+}
+
+/// Whether it is dead came first.
+const fn status(of: Status) -> u64 {
+    match of {
+        Status::Up => 0,
+        Status::Dead => 1,
+        Status::Leaving => 2,
     }
 }
 

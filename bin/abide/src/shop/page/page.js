@@ -30,6 +30,12 @@ const KEPT = {
     lost: (server, what) =>
       `Your session was in a cookie that has expired, or that no server here can open, and ${what} with it. Each start of the demo draws new keys.`,
   },
+  nodes: {
+    where: "the servers, two copies each",
+    came: "Your session came along: a copy of it was on another server.",
+    lost: (server, what) =>
+      `Your session was on ${server} and on one other server, and both were gone at once: ${what} with it. So it goes if a second server stops before the first has come back.`,
+  },
   sqlite: in_store("SQLite", ", or its file was removed"),
   postgres: in_store("PostgreSQL"),
   mysql: in_store("MySQL or MariaDB"),
@@ -237,7 +243,7 @@ function show_servers(demo) {
   if (strip.children.length !== names.length) strip.replaceChildren(...demo.servers.map(server_card));
   demo.servers.forEach((server, i) => {
     const card = strip.children[i];
-    const up = server.state === "up";
+    const up = server.state !== "stopped" && server.state !== "stopping";
     card.classList.toggle("stopped", server.state === "stopped");
     card.querySelector(".state").textContent = server.state;
     card.querySelector(".sessions").textContent = up ? server.sessions ?? "none" : "–";

@@ -1,0 +1,134 @@
+//! Servers that keep the sessions themselves, as processes.
+
+use abide_servers::{Port, free_port};
+use serde_json::{Value, json};
+
+use crate::harness::origin::keygen;
+use crate::harness::{Client, Folder, Process, eventually};
+
+/// Places for nodes a, b and so on, and one secret for all of them.
+struct Nodes {
+    ports: Vec<Port>,
+    keep: String,
+    keys: String,
+}
+
+impl Nodes {
+    fn of(count: usize) -> Self {
+        let ports: Vec<Port> = (0..count).map(|_| free_port()).collect();
+        let names = ('a'..).zip(&ports).map(|(name, port)| format!("{name}={}", port.address()));
+        let keep = format!("nodes://{}", names.collect::<Vec<_>>().join(","));
+        Self { ports, keep, keys: keygen() }
+    }
+
+    fn start(&self, name: &str) -> Process {
+        self.start_with(name, "")
+    }
+
+    fn start_with(&self, name: &str, flags: &str) -> Process {
+        let arguments =
+            format!("app --listen 127.0.0.1:0 --name {name} --keep {} {flags}", self.keep);
+        Process::start_with(&arguments, &[("ABIDE_KEYS", &self.keys)])
+    }
+}
+
+fn ready(server: &Process) {
+    for path in ["/ready", "/cluster/safe-to-stop"] {
+        let mut client = Client::new(server.listen());
+        eventually(path, || (client.get(path).status == 200).then_some(()));
+    }
+}
+
+fn user(client: &mut Client) -> Value {
+    client.get("/api/me").json()["user"].clone()
+}
+
+/// The same visitor at another server.
+fn at(client: &Client, server: &Process) -> Client {
+    let mut other = Client::new(server.listen());
+    other.cookies = client.cookies.clone();
+    other
+}
+
+#[test]
+fn who_signs_in_at_one_node_is_known_at_the_other_also_when_the_first_is_killed() {
+    let nodes = Nodes::of(2);
+    let (mut a, b) = (nodes.start("a"), nodes.start("b"));
+    ready(&a);
+    ready(&b);
+    let mut visitor = Client::new(a.listen());
+    assert_eq!(visitor.post("/api/login?user=ada").status, 200);
+    for count in 1..=3 {
+        assert_eq!(visitor.post("/api/incr?k=visits").json()["value"], json!(count));
+    }
+    let mut there = at(&visitor, &b);
+    assert_eq!(user(&mut there), "ada");
+    a.kill();
+    assert_eq!(there.post("/api/incr?k=visits").json()["value"], json!(4));
+    let mut old = at(&there, &b);
+    assert_eq!(there.post("/api/logout").status, 200);
+    assert_eq!(user(&mut old), Value::Null, "a logout is final");
+    // Who comes back empty learns it.
+    drop(a);
+    let a = nodes.start("a");
+    ready(&a);
+    assert_eq!(user(&mut at(&old, &a)), Value::Null);
+}
+
+#[test]
+fn nodes_that_are_restarted_one_by_one_forget_nobody() {
+    let nodes = Nodes::of(2);
+    let mut servers = vec![nodes.start("a"), nodes.start("b")];
+    servers.iter().for_each(ready);
+    let mut visitor = Client::new(servers[0].listen());
+    visitor.post("/api/login?user=ada");
+    for (place, name) in ["a", "b", "a"].into_iter().enumerate() {
+        let place = place % 2;
+        let mut server = servers.remove(place);
+        server.signal("TERM");
+        let mut other = at(&visitor, &servers[0]);
+        assert_eq!(user(&mut other), "ada", "while {name} leaves");
+        assert_eq!(server.wait(), Some(0), "it has left in time");
+        assert_eq!(user(&mut other), "ada", "when {name} has left");
+        servers.insert(place, nodes.start(name));
+        servers.iter().for_each(ready);
+        assert_eq!(user(&mut at(&visitor, &servers[place])), "ada", "when {name} is back");
+    }
+}
+
+#[test]
+fn a_node_says_what_it_holds_and_whether_it_may_be_killed() {
+    let nodes = Nodes::of(2);
+    let a = nodes.start("a");
+    let mut client = Client::new(a.listen());
+    let alone = client.get("/cluster/safe-to-stop");
+    assert_eq!(alone.status, 503);
+    let b = nodes.start("b");
+    ready(&a);
+    ready(&b);
+    Client::new(b.listen()).post("/api/login?user=ada");
+    let status = client.get("/cluster").json();
+    assert_eq!((&status["node"], &status["sessions"]), (&json!("a"), &json!(1)), "{status}");
+    assert_eq!(status["slots_without_leader"], 0);
+    let metrics = String::from_utf8(client.get("/metrics").body).unwrap();
+    assert!(metrics.contains("kept_by_all_owners"), "{metrics}");
+    assert!(!metrics.contains(&nodes.keys) && nodes.ports.len() == 2);
+    let none = Process::start("app --listen 127.0.0.1:0");
+    assert_eq!(Client::new(none.listen()).get("/cluster").status, 404);
+}
+
+#[test]
+fn sessions_move_from_a_file_to_nodes_while_people_are_signed_in() {
+    let folder = Folder::new("nodes-from-sqlite");
+    let file = format!("sqlite://{}/sessions.db", folder.path().display());
+    let before = Process::start(&format!("app --listen 127.0.0.1:0 --keep {file}"));
+    let mut visitor = Client::new(before.listen());
+    visitor.post("/api/login?user=ada");
+    let nodes = Nodes::of(2);
+    let flags = format!("--keep-from {file}");
+    let (mut a, b) = (nodes.start_with("a", &flags), nodes.start_with("b", &flags));
+    assert_eq!(user(&mut at(&visitor, &a)), "ada");
+    ready(&a);
+    a.kill();
+    assert_eq!(user(&mut at(&visitor, &b)), "ada");
+}

@@ -1,0 +1,88 @@
+//! Who is there, as far as a node knows, and who is to hold a slot.
+
+use alloc::vec::Vec;
+
+use abide_session::Slot;
+
+use super::Around;
+use crate::limits::START_WAIT;
+use crate::view::{Known, NodeId, Status};
+
+impl Around {
+    /// Whether the process of this node is proved to be gone.
+    pub(crate) fn is_gone(&self, node: NodeId) -> bool {
+        let is_absent = self.peers.get(&node).is_some_and(|peer| peer.is_absent);
+        is_absent || self.view.get(node).is_some_and(|known| known.is_dead())
+    }
+
+    pub(crate) fn is_silent(&self, node: NodeId) -> bool {
+        self.peers.get(&node).is_some_and(|peer| peer.grants.is_dropped)
+    }
+
+    /// Whether there is a process that we go on with.
+    pub(crate) fn is_well(&self, node: NodeId) -> bool {
+        let is_known = self.view.get(node).is_some();
+        node == self.own || (is_known && !self.is_gone(node) && !self.is_silent(node))
+    }
+
+    /// Whether it can be talked to as well.
+    pub(crate) fn is_usable(&self, node: NodeId) -> bool {
+        let is_greeted = self.peers.get(&node).is_some_and(|peer| peer.is_greeted);
+        is_greeted && self.is_well(node)
+    }
+
+    /// Whether it wants to stop, and has not yet.
+    pub(crate) fn is_leaving(&self, node: NodeId) -> bool {
+        self.view.get(node).is_some_and(|known| known.is_leaving())
+    }
+
+    /// This process wants to stop. True if that is news.
+    pub(crate) fn leave(&mut self) -> bool {
+        let known = Known { birth: self.birth, status: Status::Leaving };
+        self.view.learn(self.own, known).is_some()
+    }
+
+    /// Whether there is nobody to wait for who could take what we hold: all others are proved to be gone,
+    /// and either they wanted to go, or there is nothing to take. Who crashed may be back soon.
+    pub(crate) fn is_the_last(&self) -> bool {
+        let is_empty = self.table.is_empty();
+        let may_come = |peer: &super::Peer| !peer.is_absent && !peer.has_left && !is_empty;
+        self.peers.iter().all(|(node, peer)| self.is_gone(*node) && !may_come(peer))
+    }
+
+    /// Whether there is a sign, of life or death, of every node, or was time enough for one.
+    pub(crate) fn has_looked_around(&self) -> bool {
+        self.now.passed >= self.started.saturating_add(START_WAIT)
+            || self.peers.keys().all(|node| self.is_usable(*node) || self.is_gone(*node))
+    }
+
+    /// All nodes, the first owner of the slot first.
+    pub(crate) fn ranks(&self, slot: Slot) -> &[NodeId] {
+        self.ranks.get(usize::from(slot.number())).map_or(&[], Vec::as_slice)
+    }
+
+    /// The nodes that are to hold the slot: those that leave only if there is nobody else.
+    pub(crate) fn owners(&self, slot: Slot) -> Vec<NodeId> {
+        let copies = self.config.copies.max(1);
+        let well = || self.ranks(slot).iter().copied().filter(|node| self.is_well(*node));
+        let mut owners: Vec<NodeId> =
+            well().filter(|node| !self.is_leaving(*node)).take(copies).collect();
+        if owners.is_empty() {
+            owners.extend(well().take(copies));
+        }
+        owners
+    }
+
+    /// How many of those that satisfy this are to claim the slot before us: in the order of owners, and
+    /// who leaves after all others.
+    pub(crate) fn before_us(&self, slot: Slot, may: impl Fn(NodeId) -> bool) -> u32 {
+        let place = |node: NodeId| {
+            let rank = self.ranks(slot).iter().position(|ranked| *ranked == node);
+            (self.is_leaving(node), rank)
+        };
+        let ours = place(self.own);
+        let others = self.ranks(slot).iter().copied().filter(|node| *node != self.own);
+        let before = others.filter(|node| self.is_well(*node) && may(*node) && place(*node) < ours);
+        u32::try_from(before.count()).unwrap_or(u32::MAX)
+    }
+}

@@ -91,6 +91,16 @@ impl Grants {
         self.held.is_some_and(|(until, theirs)| theirs == era && until > now)
     }
 
+    /// The number of the next ping.
+    pub(crate) const fn next_number(&self) -> u64 {
+        self.number.saturating_add(1)
+    }
+
+    /// When this ping of ours was sent, if that was lately.
+    pub(crate) fn sent_at(&self, number: u64) -> Option<Duration> {
+        self.sent.iter().find(|(sent, _)| *sent == number).map(|(_, at)| *at)
+    }
+
     /// Whether there is a grant of theirs, of whatever era.
     pub(crate) fn is_held(&self, now: Duration) -> bool {
         self.held.is_some_and(|(until, _)| until > now)

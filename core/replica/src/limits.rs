@@ -52,6 +52,9 @@ pub const HELD_UP: Duration = Duration::from_millis(250);
 /// How long a node that was held up listens before it judges who is silent: two rounds of pings.
 pub const LISTEN: Duration = Duration::from_millis(200);
 
+/// How long what a node said of its slots counts, from when it was asked.
+pub const JUDGEMENT_LASTS: Duration = Duration::from_millis(300);
+
 /// How long a node waits, when it starts, for those of whom it has no sign.
 pub const START_WAIT: Duration = Duration::from_secs(2);
 

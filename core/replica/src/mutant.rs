@@ -34,12 +34,14 @@ pub enum Mutant {
     ListsWithoutGrant,
     /// Lists sessions as changes that are not acknowledged leave them.
     ListsWhatIsUnderWay,
+    /// Says that it may be killed if all is well with the slots that it leads.
+    JudgesOnlyWhatItLeads,
 }
 
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::AnswersBeforeOthersHoldIt,
         Self::TakesSilenceForDeath,
         Self::ReadsWithoutGrant,
@@ -55,5 +57,6 @@ impl Mutant {
         Self::ForgetsEndsSoon,
         Self::ListsWithoutGrant,
         Self::ListsWhatIsUnderWay,
+        Self::JudgesOnlyWhatItLeads,
     ];
 }

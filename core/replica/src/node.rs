@@ -15,6 +15,7 @@ mod invariants;
 mod lead;
 mod leave;
 mod seat;
+mod stock;
 mod survey;
 
 use alloc::collections::BTreeSet;
@@ -76,7 +77,9 @@ impl Node {
         };
         let ranks = Slot::all().take(usize::from(slots)).map(order).collect();
         let places = (0..slots).map(|_| Place::default()).collect();
-        Self { places, around: Around::new(config, ranks, now) }
+        let mut around = Around::new(config, ranks, now);
+        around.all_restless();
+        Self { places, around }
     }
 
     /// What becomes of an event.
@@ -93,20 +96,13 @@ impl Node {
             Event::Leave => self.leave(),
             Event::Woken => {}
         }
+        self.settle();
         if self.around.is_round_due() {
             self.round();
+            self.settle();
         }
-        self.settle();
         self.around.actions.push(Action::Wake(self.around.next_round));
         core::mem::take(&mut self.around.actions)
-    }
-
-    /// Whether any one node may be stopped, as far as this one knows: every slot that it leads is held
-    /// by all who are to hold it and by more than one, and of every other it knows who leads.
-    pub fn is_safe_to_stop(&mut self) -> bool {
-        let mut is_safe = true;
-        self.seats(|seat| is_safe = is_safe && seat.is_safe());
-        is_safe
     }
 
     /// Who this node takes for the leader of the slot, and in which reign.
@@ -201,7 +197,6 @@ impl Node {
             (None, None) => self.around.is_absent(peer),
             _ => {}
         }
-        self.around.all_restless();
     }
 
     fn received(&mut self, from: NodeId, letter: Letter) {
@@ -229,8 +224,9 @@ impl Node {
                 self.seats(|seat| seat.greet(from));
             }
             Message::View(view) => self.learn(view),
-            Message::Ping { number, heard, is_whole: _ } => {
-                self.around.on_ping(from, number, heard)
+            Message::Ping { number, heard, is_whole } => {
+                self.around.on_ping(from, number, heard);
+                self.around.judges(from, heard, is_whole);
             }
             Message::Pong { number, era } => self.around.on_pong(from, number, era),
             Message::Pass(number, call) => {
@@ -246,6 +242,7 @@ impl Node {
                     seat.hear_of(term);
                 }
                 self.around.not_leader(from, number);
+                self.pass_elsewhere(slot, from);
             }
             Message::Survey(number, slots, survey) => {
                 self.on_survey(from, number, &slots, &survey);
@@ -286,6 +283,7 @@ impl Node {
             self.around.gone(node, news, was_leaving);
         }
         if has_news {
+            self.around.forget_judgements();
             self.around.spread_view();
             self.around.all_restless();
         }
@@ -319,7 +317,7 @@ impl Node {
         self.around.time_out();
         self.go_on_with_surveys();
         self.around.expire();
-        self.around.all_restless();
+        self.around.stir_busy();
     }
 
     /// Does what has become possible or due, and what becomes possible by that.

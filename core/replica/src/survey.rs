@@ -76,6 +76,14 @@ impl SlotSet {
         }
     }
 
+    /// Puts one in, or takes it out.
+    pub(crate) fn set(&mut self, slot: Slot, is_in: bool) {
+        let (place, bit) = place_of(slot);
+        if let Some(word) = self.0.get_mut(place) {
+            *word = if is_in { *word | bit } else { *word & !bit };
+        }
+    }
+
     /// Takes out those that the other has.
     pub fn remove_all(&mut self, other: &Self) {
         for (word, other) in self.0.iter_mut().zip(&other.0) {
@@ -90,7 +98,12 @@ impl SlotSet {
 
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = Slot> + '_ {
-        Slot::all().filter(|slot| self.contains(*slot))
+        let words = self.0.iter().zip(0_u16..).filter(|(word, _)| **word != 0);
+        let slots = words.flat_map(|(_, place)| {
+            let first = place.saturating_mul(BITS_OF_A_WORD);
+            (first..first.saturating_add(BITS_OF_A_WORD)).filter_map(Slot::new)
+        });
+        slots.filter(|slot| self.contains(*slot))
     }
 
     pub(crate) fn words(&self) -> &[u64] {
@@ -129,6 +142,7 @@ impl core::fmt::Debug for SlotSet {
 }
 
 const BITS: usize = 64;
+const BITS_OF_A_WORD: u16 = 64;
 
 fn place_of(slot: Slot) -> (usize, u64) {
     let number = usize::from(slot.number());

@@ -29,6 +29,12 @@ pub enum Kind {
     Memcached,
     /// Three servers of Memcached.
     ThreeMemcached,
+    /// One node that keeps sessions itself.
+    OneNode,
+    /// Two of them, each session on both.
+    TwoNodes,
+    /// Three of them, each session on two.
+    ThreeNodes,
 }
 
 /// A sentence of the contract that a kind of store does not keep, and why.
@@ -42,7 +48,7 @@ pub struct Exception {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Memory,
         Self::Sqlite,
         Self::Postgres,
@@ -55,6 +61,9 @@ impl Kind {
         Self::ValkeyCluster,
         Self::Memcached,
         Self::ThreeMemcached,
+        Self::OneNode,
+        Self::TwoNodes,
+        Self::ThreeNodes,
     ];
 
     /// What it does not keep of the contract.
@@ -90,6 +99,9 @@ impl fmt::Display for Kind {
             Self::ValkeyCluster => "Valkey Cluster of 6",
             Self::Memcached => "Memcached",
             Self::ThreeMemcached => "3 Memcached",
+            Self::OneNode => "one node",
+            Self::TwoNodes => "two nodes",
+            Self::ThreeNodes => "three nodes",
         })
     }
 }

@@ -16,6 +16,7 @@
 
 mod kind;
 mod known;
+mod nodes;
 mod place;
 mod report;
 mod traffic;

@@ -13,6 +13,7 @@ use abide_store_redis::RedisStore;
 use abide_store_sql::SqlStore;
 
 use crate::kind::Kind;
+use crate::nodes::Nodes;
 
 /// How long a client waits for an answer where time is not the matter, on a machine that does much else
 /// beside.
@@ -37,6 +38,7 @@ enum Servers {
     Sentinel(RedisSentinel),
     Cluster(RedisCluster),
     Memcached(Vec<Memcached>),
+    Nodes(Nodes),
 }
 
 impl Place {
@@ -59,6 +61,9 @@ impl Place {
             Kind::ThreeMemcached => {
                 Servers::Memcached((0..3).map(|_| Memcached::start()).collect())
             }
+            Kind::OneNode => Servers::Nodes(Nodes::start(1)),
+            Kind::TwoNodes => Servers::Nodes(Nodes::start(2)),
+            Kind::ThreeNodes => Servers::Nodes(Nodes::start(3)),
         };
         Self { kind, servers, struck: 0 }
     }
@@ -76,10 +81,10 @@ impl Place {
         self.kind
     }
 
-    /// What `--keep` calls it; memory has no address.
+    /// What `--keep` calls it; what is in this process has no address.
     pub fn url(&self) -> Option<String> {
         Some(match &self.servers {
-            Servers::Memory(_) => return None,
+            Servers::Memory(_) | Servers::Nodes(_) => return None,
             Servers::Sqlite(folder) => folder.url(),
             Servers::Postgres(server) => server.url(),
             Servers::MariaDb(server) => server.url(),
@@ -95,6 +100,7 @@ impl Place {
         let url = self.url().unwrap_or_default();
         match &self.servers {
             Servers::Memory(store) => Arc::new(store.clone()),
+            Servers::Nodes(nodes) => Arc::new(nodes.next()),
             Servers::Sqlite(_) | Servers::Postgres(_) | Servers::MariaDb(_) => {
                 Arc::new(SqlStore::builder(&url).timeout(limit).connect().await.unwrap())
             }
@@ -110,7 +116,9 @@ impl Place {
     /// Kills a server (-9): the only one, or the primary, or that of one slot.
     pub fn kill(&mut self) {
         match &mut self.servers {
-            Servers::Memory(_) | Servers::Sqlite(_) => panic!("{} has no server", self.kind),
+            Servers::Memory(_) | Servers::Sqlite(_) | Servers::Nodes(_) => {
+                panic!("{} has no server", self.kind)
+            }
             Servers::Postgres(server) => server.kill(),
             Servers::MariaDb(server) => server.kill(),
             Servers::Redis(server) => server.kill(),
@@ -127,7 +135,9 @@ impl Place {
     /// of the one that took its place, if one did.
     pub fn restart(&mut self) {
         match &mut self.servers {
-            Servers::Memory(_) | Servers::Sqlite(_) => panic!("{} has no server", self.kind),
+            Servers::Memory(_) | Servers::Sqlite(_) | Servers::Nodes(_) => {
+                panic!("{} has no server", self.kind)
+            }
             Servers::Postgres(server) => server.restart(),
             Servers::MariaDb(server) => server.restart(),
             Servers::Redis(server) => server.restart(),
@@ -164,7 +174,9 @@ impl Place {
     /// Lets the server hang that [`kill`](Self::kill) would kill.
     pub fn stop(&mut self) {
         match &self.servers {
-            Servers::Memory(_) | Servers::Sqlite(_) => panic!("{} has no server", self.kind),
+            Servers::Memory(_) | Servers::Sqlite(_) | Servers::Nodes(_) => {
+                panic!("{} has no server", self.kind)
+            }
             Servers::Postgres(server) => server.stop(),
             Servers::MariaDb(server) => server.stop(),
             Servers::Redis(server) => server.stop(),
@@ -183,7 +195,9 @@ impl Place {
     /// Lets it go on.
     pub fn cont(&self) {
         match &self.servers {
-            Servers::Memory(_) | Servers::Sqlite(_) => panic!("{} has no server", self.kind),
+            Servers::Memory(_) | Servers::Sqlite(_) | Servers::Nodes(_) => {
+                panic!("{} has no server", self.kind)
+            }
             Servers::Postgres(server) => server.cont(),
             Servers::MariaDb(server) => server.cont(),
             Servers::Redis(server) => server.cont(),

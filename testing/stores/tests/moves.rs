@@ -14,8 +14,15 @@ use tokio::time::Instant;
 /// Sessions of each pair: enough for every operation of the traffic to meet every step of a move.
 const SESSIONS: usize = 300;
 
-const RING: [Kind; 6] =
-    [Kind::Memory, Kind::Sqlite, Kind::Postgres, Kind::MariaDb, Kind::Redis, Kind::ThreeMemcached];
+const RING: [Kind; 7] = [
+    Kind::Memory,
+    Kind::Sqlite,
+    Kind::Postgres,
+    Kind::MariaDb,
+    Kind::Redis,
+    Kind::ThreeMemcached,
+    Kind::TwoNodes,
+];
 
 #[test]
 fn sessions_move_from_memory() {
@@ -45,6 +52,11 @@ fn sessions_move_from_redis() {
 #[test]
 fn sessions_move_from_memcached() {
     move_from(5);
+}
+
+#[test]
+fn sessions_move_from_nodes() {
+    move_from(6);
 }
 
 fn move_from(place: usize) {

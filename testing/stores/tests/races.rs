@@ -43,6 +43,9 @@ kinds! {
     valkey_cluster_holds_every_race: ValkeyCluster, ROUNDS;
     memcached_holds_every_race: Memcached, ROUNDS;
     three_memcached_hold_every_race: ThreeMemcached, ROUNDS;
+    one_node_holds_every_race: OneNode, ROUNDS;
+    two_nodes_hold_every_race: TwoNodes, ROUNDS;
+    three_nodes_hold_every_race: ThreeNodes, ROUNDS;
 }
 
 fn holds_every_race(kind: Kind, rounds: u32) {

@@ -43,6 +43,9 @@ kinds! {
     valkey_cluster_keeps_the_contract: ValkeyCluster,
     memcached_keeps_the_contract: Memcached,
     three_memcached_keep_the_contract: ThreeMemcached,
+    one_node_keeps_the_contract: OneNode,
+    two_nodes_keep_the_contract: TwoNodes,
+    three_nodes_keep_the_contract: ThreeNodes,
 }
 
 fn keeps_the_contract(kind: Kind) {

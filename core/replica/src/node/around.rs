@@ -1,5 +1,6 @@
 //! What a node knows apart from its slots: the others, the grants between them, the time.
 
+mod judgement;
 mod owners;
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use crate::limits::{EXPIRE_EVERY, HELD_UP, MAX_EXPIRED_PER_LOOK, PING_EVERY};
 use crate::message::{Action, Letter, Message, Moment, Note, OfSlot};
 use crate::mutant::Mutant;
 use crate::reign::Term;
+use crate::survey::SlotSet;
 use crate::table::Table;
 use crate::view::{Birth, Known, News, NodeId, Status, View};
 
@@ -48,6 +50,10 @@ pub(crate) struct Around {
     pub(crate) restless: BTreeSet<Slot>,
     /// Slots in which a call waits for something.
     pub(crate) waiting: BTreeSet<Slot>,
+    /// Slots that are not as they should be.
+    pub(crate) unsettled: SlotSet,
+    /// Slots in which something may become due by time alone.
+    pub(crate) busy: SlotSet,
     /// What is being filled.
     pub(crate) filling: BTreeSet<(Slot, NodeId)>,
     /// Slots that are to be filled when others are done: see [`crate::limits::MAX_FILLS`].
@@ -74,6 +80,10 @@ struct Peer {
     dialed: Option<Dial>,
     /// Nobody has ever been heard of it, and nobody listens.
     is_absent: bool,
+    /// When it was last asked of those times at which it found all well with itself.
+    settled_at: Option<Duration>,
+    /// The first ping of ours after which it has to know what we know of births and deaths.
+    judges_from: u64,
     /// The process that is gone went because it wanted to.
     has_left: bool,
 }
@@ -102,6 +112,8 @@ impl Around {
             homeless: Vec::new(),
             restless: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            unsettled: SlotSet::new(),
+            busy: SlotSet::new(),
             filling: BTreeSet::new(),
             to_fill: BTreeSet::new(),
             led_at: None,
@@ -176,6 +188,7 @@ impl Around {
     pub(crate) fn disconnect(&mut self, node: NodeId) -> bool {
         let Some(peer) = self.peers.get_mut(&node) else { return false };
         (peer.is_connected, peer.is_greeted) = (false, false);
+        peer.settled_at = None;
         self.pass_again(node);
         self.all_restless();
         true
@@ -200,8 +213,9 @@ impl Around {
     }
 
     pub(crate) fn is_absent(&mut self, node: NodeId) {
-        if let Some(peer) = self.peers.get_mut(&node) {
-            peer.is_absent = true;
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        if !core::mem::replace(&mut peer.is_absent, true) {
+            self.all_restless();
         }
     }
 
@@ -222,10 +236,10 @@ impl Around {
     // Grants.
 
     pub(crate) fn ping(&mut self, node: NodeId) {
-        let passed = self.now.passed;
+        let (passed, is_whole) = (self.now.passed, self.is_settled());
         let Some(peer) = self.peers.get_mut(&node) else { return };
         let (number, heard) = peer.grants.ping(passed);
-        self.send(node, Message::Ping { number, heard, is_whole: false });
+        self.send(node, Message::Ping { number, heard, is_whole });
     }
 
     pub(crate) fn ping_or_dial(&mut self, node: NodeId) {

@@ -83,6 +83,7 @@ impl Around {
             // Whom it was passed to is still taken for the leader, perhaps: so not at once.
             let slot = open.call.operation.id().slot();
             self.queued.entry(slot).or_default().push(number);
+            self.busy.insert(slot);
         }
     }
 
@@ -131,6 +132,14 @@ impl Around {
 }
 
 impl Node {
+    /// Who was asked does not lead: if we know by now who does, calls go there at once.
+    pub(crate) fn pass_elsewhere(&mut self, slot: Slot, from: NodeId) {
+        let leader = self.seat(slot).and_then(|seat| seat.usable_leader());
+        if leader.is_some_and(|leader| leader != from) {
+            self.around.dispatch_queued(slot);
+        }
+    }
+
     /// Takes a call to the leader of its slot.
     pub(crate) fn dispatch(&mut self, number: u64) {
         let Some(open) = self.around.calls.get(&number) else { return };

@@ -17,6 +17,7 @@ impl Seat<'_> {
             Role::Claiming(_) => self.care_as_claimant(),
             Role::Leading(_) => self.care_as_leader(),
         }
+        self.take_stock();
     }
 
     pub(crate) fn care_as_leader(&mut self) {
@@ -80,17 +81,6 @@ impl Seat<'_> {
         owners.iter().all(holds)
     }
 
-    pub(crate) fn is_safe(&self) -> bool {
-        match self.place.leading() {
-            Some(lead) => {
-                let is_alone = lead.members.values().all(|member| member.is_leaving);
-                let is_behind = lead.pending.iter().any(|pending| pending.is_kept);
-                self.is_whole(lead) && lead.fills.is_empty() && !is_alone && !is_behind
-            }
-            None => self.place.reign.is_some_and(|reign| self.node.is_usable(reign.leader)),
-        }
-    }
-
     /// Whether a read would be answered as the last there is.
     pub(crate) fn is_sure(&self) -> bool {
         self.place.leading().is_some_and(|lead| {
@@ -141,7 +131,7 @@ impl Seat<'_> {
 
     /// Who is to lead in our place, if anybody: the first owner. Who leaves is content with any, and hands
     /// on the doubts that there are.
-    fn successor(&self, lead: &Lead) -> Option<NodeId> {
+    pub(crate) fn successor(&self, lead: &Lead) -> Option<NodeId> {
         let own = self.node.own;
         let owners = self.node.owners(self.slot);
         let is_leaving = self.node.is_leaving(own) && !owners.contains(&own);

@@ -45,6 +45,7 @@ impl Seat<'_> {
             Obstacle::Room => {}
         }
         self.node.waiting.insert(self.slot);
+        self.node.busy.insert(self.slot);
         let Some(lead) = self.place.lead() else { return };
         if lead.waiting.len() >= MAX_WAITING {
             self.node.answer(asker, unavailable());

@@ -1,0 +1,41 @@
+//! What each process says of itself: whether all is well with its slots.
+
+use super::Around;
+use crate::limits::JUDGEMENT_LASTS;
+use crate::view::NodeId;
+
+impl Around {
+    /// Whether all slots are as they should be, as far as it is for us to say.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.unsettled.is_empty() && self.restless.is_empty()
+    }
+
+    /// Another says whether all is well with it, after it heard this ping of ours: so it is no older than
+    /// that, whatever held it up. And it knew what we knew then: of births and deaths we told it before.
+    pub(crate) fn judges(&mut self, from: NodeId, heard: u64, is_settled: bool) {
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        let counts = is_settled && heard >= peer.judges_from;
+        peer.settled_at = if counts { peer.grants.sent_at(heard) } else { None };
+    }
+
+    /// There is news of births and deaths: what others said before does not count.
+    pub(crate) fn forget_judgements(&mut self) {
+        for peer in self.peers.values_mut() {
+            (peer.settled_at, peer.judges_from) = (None, peer.grants.next_number());
+        }
+    }
+
+    /// Whether all others that are not proved to be gone have lately said that all is well.
+    pub(crate) fn others_are_settled(&self) -> bool {
+        let now = self.now.passed;
+        self.peers.iter().all(|(node, peer)| {
+            let is_told = |at: core::time::Duration| at.saturating_add(JUDGEMENT_LASTS) > now;
+            self.is_gone(*node) || peer.settled_at.is_some_and(is_told)
+        })
+    }
+
+    /// Something may be due where somebody waits for something.
+    pub(crate) fn stir_busy(&mut self) {
+        self.restless.extend(self.busy.iter());
+    }
+}

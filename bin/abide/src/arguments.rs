@@ -4,10 +4,14 @@
 //! All of them are read as text here: what they mean is the configuration's business, which reports
 //! every error at once, where a parser of flags would stop at the first.
 
+mod node;
+
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
+
+pub(crate) use node::Node;
 
 use crate::configuration::keys::{KEYS, Shape};
 use crate::configuration::{Place, Written};
@@ -71,6 +75,7 @@ pub(crate) enum Action {
     Balance(Balance),
     Demo(Demo),
     App(App),
+    Node(Node),
     Sessions(Sessions),
     Check(Check),
     Explain(Explain),

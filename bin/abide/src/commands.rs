@@ -7,6 +7,7 @@ mod completions;
 mod demo;
 mod explain;
 mod keygen;
+mod node;
 mod sessions;
 
 pub(crate) use app::app;
@@ -16,6 +17,7 @@ pub(crate) use completions::completions;
 pub(crate) use demo::demo;
 pub(crate) use explain::explain;
 pub(crate) use keygen::{keygen, new_key};
+pub(crate) use node::node;
 pub(crate) use sessions::sessions;
 
 use crate::configuration::surroundings::Surroundings;

@@ -1,6 +1,7 @@
 //! The one binary. It only wires: arguments and files become values, values go into the libraries.
 
 mod arguments;
+mod cluster;
 mod commands;
 mod configuration;
 mod demo;
@@ -43,6 +44,7 @@ fn run(action: Action) -> Result<(), Failure> {
         Action::Balance(arguments) => commands::balance(&arguments),
         Action::Demo(arguments) => commands::demo(&arguments),
         Action::App(arguments) => commands::app(&arguments),
+        Action::Node(arguments) => commands::node(&arguments),
         Action::Sessions(arguments) => commands::sessions(&arguments),
         Action::Check(arguments) => commands::check(&arguments),
         Action::Explain(arguments) => commands::explain(&arguments),

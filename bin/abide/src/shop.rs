@@ -26,9 +26,9 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::net::TcpListener;
 
+use crate::cluster;
 use crate::keep::Kept;
 
 /// Who is signed in.
@@ -100,7 +100,7 @@ impl Shop {
     }
 
     fn into_router(self) -> Router {
-        let sessions = self.kept.sessions.clone();
+        let (sessions, node) = (self.kept.sessions.clone(), self.kept.node().cloned());
         let shop = Arc::new(self);
         Router::new()
             .merge(api::routes())
@@ -114,8 +114,7 @@ impl Shop {
             .route("/ready", get(ready))
             .route("/status", get(status))
             .route("/metrics", get(metrics))
-            .route("/cluster", get(cluster))
-            .route("/cluster/safe-to-stop", get(safe_to_stop))
+            .merge(cluster::routes(node))
             .with_state(shop)
     }
 }
@@ -144,10 +143,9 @@ async fn status(State(shop): State<Arc<Shop>>) -> Json<Status> {
 /// when the store is down it is down for all of them, and pages without a session go on.
 async fn ready(State(shop): State<Arc<Shop>>) -> Response {
     if let Some(node) = shop.kept.node()
-        && !node.is_ready().await
+        && let Some(answer) = cluster::unready(node).await
     {
-        let text = "this node does not hold all that it should yet\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+        return answer;
     }
     for store in &shop.kept.stores {
         if let Err(error) = store.health().await {
@@ -157,36 +155,6 @@ async fn ready(State(shop): State<Arc<Shop>>) -> Response {
     }
     "ready\n".into_response()
 }
-
-/// What this server holds and leads as a node.
-async fn cluster(State(shop): State<Arc<Shop>>) -> Response {
-    let Some(node) = shop.kept.node() else { return NOT_A_NODE.into_response() };
-    let Some(status) = node.status().await else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the node has stopped\n").into_response();
-    };
-    Json(json!({
-        "node": shop.name, "sessions": status.sessions, "entries": status.entries,
-        "bytes": status.bytes, "slots_led": status.led, "slots_without_leader": status.leaderless,
-        "ready": node.is_ready().await, "safe_to_stop": node.is_safe_to_stop().await,
-    }))
-    .into_response()
-}
-
-/// Whether this server may be killed now and nothing is lost.
-async fn safe_to_stop(State(shop): State<Arc<Shop>>) -> Response {
-    let Some(node) = shop.kept.node() else { return NOT_A_NODE.into_response() };
-    if node.is_safe_to_stop().await {
-        return "yes\n".into_response();
-    }
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        "no: there are sessions that only this server has for certain\n",
-    )
-        .into_response()
-}
-
-const NOT_A_NODE: (StatusCode, &str) =
-    (StatusCode::NOT_FOUND, "this server is no node; --keep nodes://... makes it one\n");
 
 async fn metrics(State(shop): State<Arc<Shop>>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], shop.kept.metrics())

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use abide_replica::limits::MAX_PAGE;
+use abide_replica::wire::Roster;
 use abide_replica::{
     Answer, Birth, Call, Config as NodeConfig, Fault, Found, Kept, Node, Operation, Reply, Sought,
     Survey,
@@ -49,6 +50,7 @@ struct Shared {
     stop: Arc<Notify>,
     counts: Arc<Counts>,
     home: Arc<Home>,
+    roster: Roster,
 }
 
 impl Drop for Shared {
@@ -97,6 +99,7 @@ pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
         skew: checked.skew,
         bytes_max: checked.bytes_max,
     };
+    let roster = checked.roster.clone();
     let connector = Connector {
         roster: checked.roster,
         addresses: checked.addresses,
@@ -127,12 +130,28 @@ pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
         });
     };
     thread.spawn(run).map_err(JoinError::Thread)?;
-    let store = NodeStore { shared: Arc::new(Shared { inputs, stop, counts, home }) };
+    let store = NodeStore { shared: Arc::new(Shared { inputs, stop, counts, home, roster }) };
     let _ = tokio::time::timeout(JOIN_WAIT, store.settled()).await;
     Ok(store)
 }
 
 impl NodeStore {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.shared.roster.name(self.shared.roster.own)
+    }
+
+    /// The names of all nodes, in their order.
+    pub fn names(&self) -> &[String] {
+        &self.shared.roster.names
+    }
+
+    /// For each of the 4096 slots who leads it, as a place among [`names`](NodeStore::names), as far as
+    /// this node knows. None if it has stopped.
+    pub async fn leaders(&self) -> Option<Vec<Option<u16>>> {
+        self.look(|node| Slot::all().map(|slot| Some(node.reign(slot)?.leader.0)).collect()).await
+    }
+
     /// Whether this node may be killed now and nothing is lost.
     pub async fn is_safe_to_stop(&self) -> bool {
         self.look(Node::is_safe_to_stop).await.unwrap_or(false)

@@ -132,3 +132,51 @@ fn sessions_move_from_a_file_to_nodes_while_people_are_signed_in() {
     a.kill();
     assert_eq!(user(&mut at(&visitor, &b)), "ada");
 }
+
+#[test]
+fn a_node_without_an_app_holds_copies_for_those_with_one() {
+    let nodes = Nodes::of(3);
+    let (mut a, b) = (nodes.start("a"), nodes.start("b"));
+    let arguments = format!("node --name c --keep {} --admin 127.0.0.1:0", nodes.keep);
+    let mut c = Process::start_with(&arguments, &[("ABIDE_KEYS", &nodes.keys)]);
+    [&a, &b, &c].into_iter().for_each(ready);
+    let mut visitor = Client::new(a.listen());
+    visitor.post("/api/login?user=ada");
+    a.kill();
+    assert_eq!(user(&mut at(&visitor, &b)), "ada");
+    let mut admin = Client::new(c.listen());
+    let table = admin.get("/cluster/slots").json();
+    assert_eq!(table["nodes"], json!(["a", "b", "c"]));
+    let leaders = table["leaders"].as_array().unwrap();
+    assert!(leaders.len() == 4096 && leaders.iter().any(|leader| *leader == 2));
+    assert!(String::from_utf8(admin.get("/metrics").body).unwrap().contains("kept_by_all_owners"));
+    // What c holds is needed now that a is dead, and given away before it stops.
+    c.stop();
+    assert_eq!(user(&mut at(&visitor, &b)), "ada");
+}
+
+#[test]
+fn a_balancer_that_reads_the_session_id_sends_it_where_it_is_led() {
+    let nodes = Nodes::of(3);
+    let servers = ["a", "b", "c"].map(|name| nodes.start(name));
+    servers.iter().for_each(ready);
+    let named = ["a", "b", "c"].into_iter().zip(&servers);
+    let flags: Vec<String> =
+        named.map(|(name, server)| format!("--server {name}={}", server.listen())).collect();
+    let table = Client::new(servers[0].listen()).get("/cluster/slots").json();
+    let balancer = Process::start(&format!(
+        "balance --listen 127.0.0.1:0 --verdict-header --affinity cookie:abide {}",
+        flags.join(" ")
+    ));
+    for _ in 0..12 {
+        let mut visitor = Client::new(balancer.listen());
+        visitor.post("/api/login?user=ada");
+        let slot = usize::from_str_radix(&visitor.cookies["abide"][..3], 16).unwrap();
+        let leader = table["leaders"][slot].as_u64().unwrap();
+        let name = table["nodes"][usize::try_from(leader).unwrap()].as_str().unwrap().to_owned();
+        for _ in 0..3 {
+            let answer = visitor.get("/api/me");
+            assert_eq!((answer.text("server"), answer.text("user")), (name.clone(), "ada".into()));
+        }
+    }
+}

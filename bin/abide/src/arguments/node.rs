@@ -1,0 +1,43 @@
+//! `abide node`.
+
+use clap::Args;
+
+/// Run one node that keeps sessions for others, and serves no visitors
+///
+/// A server of an app keeps sessions itself if it is started with --keep nodes://... (`abide app`, or
+/// `abide_node::join` in an app of yours). A node without an app is one more that holds copies: the
+/// third of three, on a machine of its own, say. It gives away what it has when it is asked to stop.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    abide keygen > keys     once, the same file for all nodes\n  \
+    abide node --name c --keep nodes://a=10.0.0.1:7946,b=10.0.0.2:7946,c=10.0.0.3:7946 --keys-file keys\n\n\
+    What the admin listener answers:\n  \
+    GET /health                 200 while it runs\n  \
+    GET /ready                  200 when it holds everything that it should, else 503\n  \
+    GET /metrics                what it has counted, for Prometheus\n  \
+    GET /cluster                what it holds and leads\n  \
+    GET /cluster/slots          who leads each of the 4096 slots\n  \
+    GET /cluster/safe-to-stop   200 if it may be killed now and nothing is lost, else 503\n\n\
+    docs/operate/nodes.md tells how to run a cluster.")]
+pub(crate) struct Node {
+    /// What it calls itself: one of the names in the list
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// The list of nodes, the same for all of them: nodes://NAME=HOST:PORT,... The variable
+    /// `ABIDE_KEEP` may hold it instead
+    #[arg(long, value_name = "NODES")]
+    pub(crate) keep: Option<String>,
+    /// The keys by which nodes know each other, one a line as `abide keygen` prints them: the first is
+    /// shown, all are taken. The variable `ABIDE_KEYS` may hold them instead
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys_file: Option<String>,
+    /// Where operators look; port 0 takes a free one. There is nothing to change and nothing secret
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7980")]
+    pub(crate) admin: String,
+    /// Stop when standard input ends, as it does when the parent dies.
+    #[arg(long, hide = true)]
+    pub(crate) exit_with_stdin: bool,
+    /// The keys stand on standard input, up to an empty line.
+    #[arg(long, hide = true)]
+    pub(crate) keys_from_stdin: bool,
+}

@@ -1,0 +1,65 @@
+//! What a node says of itself over HTTP, for operators, supervisors and balancers.
+
+use std::sync::Arc;
+
+use abide_node::NodeStore;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+
+/// The routes below `/cluster`, of a server that is a node, or is none.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(node: Option<NodeStore>) -> Router<S> {
+    Router::new()
+        .route("/cluster", get(overview))
+        .route("/cluster/slots", get(slots))
+        .route("/cluster/safe-to-stop", get(safe_to_stop))
+        .with_state(Arc::new(node))
+}
+
+/// Whether a node holds all that it should; if so, none.
+pub(crate) async fn unready(node: &NodeStore) -> Option<Response> {
+    if node.is_ready().await {
+        return None;
+    }
+    let text = "this node does not hold all that it should yet\n";
+    Some((StatusCode::SERVICE_UNAVAILABLE, text).into_response())
+}
+
+type Node = State<Arc<Option<NodeStore>>>;
+
+/// What this server holds and leads.
+async fn overview(State(node): Node) -> Response {
+    let Some(node) = &*node else { return NOT_A_NODE.into_response() };
+    let Some(status) = node.status().await else { return STOPPED.into_response() };
+    Json(json!({
+        "node": node.name(), "nodes": node.names(),
+        "sessions": status.sessions, "entries": status.entries, "bytes": status.bytes,
+        "slots_led": status.led, "slots_without_leader": status.leaderless,
+        "ready": node.is_ready().await, "safe_to_stop": node.is_safe_to_stop().await,
+    }))
+    .into_response()
+}
+
+/// Who leads each slot, as this server knows it: places in the list of nodes.
+async fn slots(State(node): Node) -> Response {
+    let Some(node) = &*node else { return NOT_A_NODE.into_response() };
+    let Some(leaders) = node.leaders().await else { return STOPPED.into_response() };
+    Json(json!({ "nodes": node.names(), "leaders": leaders })).into_response()
+}
+
+/// Whether this server may be killed now and nothing is lost.
+async fn safe_to_stop(State(node): Node) -> Response {
+    let Some(node) = &*node else { return NOT_A_NODE.into_response() };
+    if node.is_safe_to_stop().await {
+        return "yes\n".into_response();
+    }
+    let text = "no: it may have what no other node has for certain\n";
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}
+
+const NOT_A_NODE: (StatusCode, &str) =
+    (StatusCode::NOT_FOUND, "this server is no node; --keep nodes://... makes it one\n");
+const STOPPED: (StatusCode, &str) = (StatusCode::SERVICE_UNAVAILABLE, "this node has stopped\n");

@@ -1,0 +1,86 @@
+//! `abide node`: one node that serves no visitors.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use serde_json::json;
+
+use super::FlagReader;
+use crate::arguments::Node;
+use crate::cluster;
+use crate::configuration::surroundings::Surroundings;
+use crate::configuration::{Problem, Problems, value};
+use crate::failure::Failure;
+use crate::keep::{self, KEEP_VARIABLE, Keep};
+use crate::process::{self, LogFormat};
+
+/// How long a stop waits until other nodes have all that this one holds.
+const LEAVE_MAX: Duration = Duration::from_secs(10);
+
+/// Runs until it is asked to stop.
+pub(crate) fn node(arguments: &Node) -> Result<(), Failure> {
+    let flags = [
+        ("name", Some(arguments.name.clone())),
+        ("keep", arguments.keep.clone()),
+        ("keys-file", arguments.keys_file.clone()),
+        ("admin", Some(arguments.admin.clone())),
+    ];
+    let mut reader = FlagReader::with_environment(flags, &[("keep", KEEP_VARIABLE)]);
+    let name = reader.read("name", value::server_name);
+    let admin = reader.read("admin", value::address);
+    let surroundings = Surroundings::real(arguments.keys_from_stdin)?;
+    let choice = reader.choice(&surroundings);
+    Problems::check(reader.into_problems())?;
+    let (Some(name), Some(admin), Some(choice)) = (name, admin, choice) else {
+        return Err(Failure::Told);
+    };
+    if !matches!(choice.keep, Keep::Nodes(_)) {
+        let fault = "--keep: a node keeps sessions itself, and where the others are is missing";
+        let remedy = "write nodes://a=10.0.0.1:7946,b=10.0.0.2:7946";
+        return Err(Problems::one(Problem::of_all(fault, remedy)).into());
+    }
+
+    process::start_log(LogFormat::Text);
+    process::runtime()?.block_on(async {
+        let more = json!({ "name": name.as_str(), "keep": choice.keep.to_string() });
+        let (listener, real) = process::listen(admin).await?;
+        let kept = Arc::new(keep::open(choice, name.as_str()).await?);
+        let node = kept.node().cloned().ok_or(Failure::Told)?;
+        let stop = process::stop_asked(arguments.exit_with_stdin)?;
+        process::ready("node", real, &more)?;
+        let leaving = node.clone();
+        let asked = node.clone();
+        let router = Router::new()
+            .route("/health", get(|| async { "ok\n" }))
+            .route(
+                "/ready",
+                get(move || async move {
+                    cluster::unready(&asked).await.ok_or("ready\n")
+                }),
+            )
+            .route(
+                "/metrics",
+                get(move || {
+                    let metrics = kept.metrics();
+                    async { ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics) }
+                }),
+            )
+            .merge(cluster::routes(Some(node)));
+        let left = async move {
+            stop.await;
+            if !leaving.leave(LEAVE_MAX).await {
+                tracing::warn!("not everything could be given to other nodes in time");
+            }
+        };
+        // Who has left needs no admin listener any more.
+        tokio::select! {
+            served = async { axum::serve(listener, router).await } => {
+                served.map_err(|error| Failure::Other(format!("the admin listener stopped: {error}")))
+            }
+            () = left => Ok(()),
+        }
+    })
+}

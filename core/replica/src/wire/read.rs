@@ -367,6 +367,8 @@ fn text(reader: &mut Reader<'_>) -> Option<String> {
     str::from_utf8(reader.counted()?).ok().map(str::to_owned)
 }
 
+#[allow(clippy::option_option, reason = "whether it is there, and whether it can be read")]
+#[expect(clippy::option_option, reason = "the outer one is whether it can be read")]
 fn optional<'a, T>(
     reader: &mut Reader<'a>,
     read: impl FnOnce(&mut Reader<'a>) -> Option<T>,

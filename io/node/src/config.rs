@@ -1,7 +1,6 @@
 //! What a node is told.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use abide_keys::{Key, KeyRing};
 use abide_replica::NodeId;
@@ -13,8 +12,6 @@ use crate::identity::Identity;
 
 /// The longest name of a node, in bytes.
 const MAX_NAME_BYTES: usize = 255;
-/// By how much the wall clocks of two nodes may differ.
-const SKEW: Duration = Duration::from_secs(5);
 
 /// What a node is told: who it is, who the others are, and what they have in common.
 #[derive(Clone, Debug)]
@@ -35,7 +32,6 @@ pub(crate) struct Checked {
     /// Of each node, where others find it.
     pub(crate) addresses: Vec<String>,
     pub(crate) listen: String,
-    pub(crate) skew: Duration,
     pub(crate) bytes_max: usize,
     /// None: nodes talk in plain text.
     pub(crate) identity: Option<Identity>,
@@ -125,7 +121,7 @@ impl Config {
         let listen = self.listen.clone().unwrap_or(own_address);
         let identity = self.identity(&addresses, &listen)?;
         let roster = Roster { names, own, copies: self.copies };
-        Ok(Checked { roster, addresses, listen, skew: SKEW, bytes_max: self.bytes_max, identity })
+        Ok(Checked { roster, addresses, listen, bytes_max: self.bytes_max, identity })
     }
 
     /// What is wrong with the list of nodes, in order of their names.

@@ -46,6 +46,7 @@
 //! A node answers within a tenth of a second or it counts as hanging, so it has a thread of its own,
 //! which nothing that the application does can hold up.
 
+mod clock;
 mod config;
 mod connect;
 mod counters;
@@ -53,6 +54,7 @@ mod cursor;
 mod error;
 mod home;
 mod identity;
+mod join;
 mod link;
 mod shell;
 mod store;
@@ -60,4 +62,5 @@ mod store;
 pub use config::Config;
 pub use counters::Counters;
 pub use error::JoinError;
-pub use store::{NodeStore, Status, join};
+pub use join::join;
+pub use store::{NodeStore, Status};

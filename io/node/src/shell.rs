@@ -11,15 +11,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use abide_replica::{Action, Answer, Call, Event, Found, Letter, Moment, Node, NodeId, Survey};
 use abide_session::Slot;
-use abide_time::Time;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::connect::Connector;
 use crate::home::Home;
 use crate::link::{Fresh, Link, append};
@@ -31,7 +31,7 @@ pub(crate) enum Input {
     /// Gives everything away, and says when that is done.
     Leave(oneshot::Sender<()>),
     /// A question about the node itself.
-    Look(Box<dyn FnOnce(&mut Node, Moment) + Send>),
+    Look(Look),
     /// There is a connection.
     Up(Fresh),
     /// What came on that connection.
@@ -42,6 +42,9 @@ pub(crate) enum Input {
     Unreachable(NodeId),
 }
 
+/// Looks at a node, and says what it has seen.
+pub(crate) type Look = Box<dyn FnOnce(&mut Node) + Send>;
+
 /// Inputs that wait: as many as come while the thread does what a round of pings has for it.
 pub(crate) const MAX_INPUTS: usize = 8192;
 /// Inputs that are taken together.
@@ -49,7 +52,7 @@ const INPUTS_AT_ONCE: usize = 256;
 
 pub(crate) struct Shell {
     node: Node,
-    started: Instant,
+    clock: Clock,
     connector: Arc<Connector>,
     links: BTreeMap<NodeId, Link>,
     /// What is to be sent when all that has come is done.
@@ -70,10 +73,10 @@ impl Shell {
         home: Arc<Home>,
         make: impl FnOnce(Moment) -> Node,
     ) -> Self {
-        let started = Instant::now();
+        let clock = Clock::start();
         Self {
-            node: make(moment(started)),
-            started,
+            node: make(clock.now()),
+            clock,
             connector,
             links: BTreeMap::new(),
             frames: BTreeMap::new(),
@@ -81,7 +84,7 @@ impl Shell {
             surveys: BTreeMap::new(),
             leaving: Vec::new(),
             last_number: 0,
-            wake: started,
+            wake: clock.at(Duration::ZERO),
             home,
         }
     }
@@ -132,7 +135,7 @@ impl Shell {
                 self.leaving.push(left);
                 self.step(Event::Leave);
             }
-            Input::Look(look) => look(&mut self.node, moment(self.started)),
+            Input::Look(look) => look(&mut self.node),
             Input::Up(fresh) => self.connect(fresh),
             Input::Letters(peer, number, letters) => {
                 self.connector.counts.letters_received(letters.len());
@@ -175,7 +178,7 @@ impl Shell {
     }
 
     fn step(&mut self, event: Event) {
-        for action in self.node.step(moment(self.started), event) {
+        for action in self.node.step(self.clock.now(), event) {
             self.act(action);
         }
     }
@@ -203,7 +206,7 @@ impl Shell {
                     let _ = asker.send(found);
                 }
             }
-            Action::Wake(at) => self.wake = self.started + at,
+            Action::Wake(at) => self.wake = self.clock.at(at),
             Action::Note(note) => {
                 self.connector.counts.note(note);
                 self.tell(note);
@@ -257,10 +260,4 @@ impl Shell {
 /// Whether this node knows of a leader for each slot.
 pub(crate) fn knows_all_leaders(node: &Node) -> bool {
     Slot::all().all(|slot| node.reign(slot).is_some())
-}
-
-fn moment(started: Instant) -> Moment {
-    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let wall = Time::from_millis(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX));
-    Moment { passed: started.elapsed(), wall }
 }

@@ -1,36 +1,26 @@
 //! A node as a store.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use abide_replica::limits::MAX_PAGE;
 use abide_replica::wire::Roster;
-use abide_replica::{
-    Answer, Birth, Call, Config as NodeConfig, Fault, Found, Kept, Node, Operation, Reply, Sought,
-    Survey,
-};
+use abide_replica::{Answer, Call, Fault, Found, Kept, Node, Operation, Reply, Sought, Survey};
 use abide_session::{
     Changes, Commit, Create, End, IdHash, Listed, Loaded, Rename, Scanned, Slot, Store, StoreError,
     StoreFuture, Subject,
 };
 use abide_time::Time;
 use bytes::Bytes;
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::config::Config;
-use crate::connect::Connector;
 use crate::counters::{Counters, Counts};
 use crate::cursor;
-use crate::error::JoinError;
 use crate::home::Home;
-use crate::shell::{Input, MAX_INPUTS, Shell, knows_all_leaders};
+use crate::shell::{Input, knows_all_leaders};
 
 /// Longer than a node takes to answer a call, whatever happens to other nodes.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long [`join`] waits for others before it leaves the rest to those who call.
-const JOIN_WAIT: Duration = Duration::from_secs(10);
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How often [`Store::end_all`] looks whether a session has escaped it by a new id.
@@ -45,12 +35,12 @@ pub struct NodeStore {
 }
 
 #[derive(Debug)]
-struct Shared {
-    inputs: mpsc::Sender<Input>,
-    stop: Arc<Notify>,
-    counts: Arc<Counts>,
-    home: Arc<Home>,
-    roster: Roster,
+pub(crate) struct Shared {
+    pub(crate) inputs: mpsc::Sender<Input>,
+    pub(crate) stop: Arc<Notify>,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) home: Arc<Home>,
+    pub(crate) roster: Roster,
 }
 
 impl Drop for Shared {
@@ -75,67 +65,11 @@ pub struct Status {
     pub leaderless: usize,
 }
 
-/// Starts a node, and waits until it knows who leads what: a moment if the others are there, two seconds
-/// if they do not answer, and at most ten.
-///
-/// # Errors
-/// See [`JoinError`]. Nothing is left running.
-pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
-    let checked = config.check()?;
-    let listen = |cause| JoinError::Listen { address: checked.listen.clone(), cause };
-    let listener = std::net::TcpListener::bind(&checked.listen).map_err(listen)?;
-    listener.set_nonblocking(true).map_err(listen)?;
-    let birth = Birth(wall().as_millis());
-    let (inputs, waiting) = mpsc::channel(MAX_INPUTS);
-    let counts = Arc::<Counts>::default();
-    let home = Arc::new(Home::new(&checked.roster));
-    let at_home = Arc::clone(&home);
-    let node_config = NodeConfig {
-        roster: checked.roster.names.clone(),
-        own: checked.roster.own,
-        birth,
-        copies: checked.roster.copies,
-        slots: Slot::COUNT,
-        skew: checked.skew,
-        bytes_max: checked.bytes_max,
-    };
-    let roster = checked.roster.clone();
-    let connector = Connector {
-        roster: checked.roster,
-        addresses: checked.addresses,
-        identity: checked.identity,
-        birth: Arc::new(AtomicU64::new(birth.0)),
-        node: inputs.clone(),
-        counts: Arc::clone(&counts),
-        last_number: AtomicU64::new(0),
-    };
-    let stop = Arc::<Notify>::default();
-    let stopping = Arc::clone(&stop);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(JoinError::Thread)?;
-    let thread = std::thread::Builder::new().name("abide-node".to_owned());
-    let run = move || {
-        runtime.block_on(async move {
-            match TcpListener::from_std(listener) {
-                Ok(listener) => {
-                    let make = |now| Node::new(node_config, now);
-                    Shell::new(Arc::new(connector), at_home, make)
-                        .run(listener, waiting, &stopping)
-                        .await;
-                }
-                Err(error) => tracing::error!(%error, "a node can not listen"),
-            }
-        });
-    };
-    thread.spawn(run).map_err(JoinError::Thread)?;
-    let store = NodeStore { shared: Arc::new(Shared { inputs, stop, counts, home, roster }) };
-    let _ = tokio::time::timeout(JOIN_WAIT, store.settled()).await;
-    Ok(store)
-}
-
 impl NodeStore {
+    pub(crate) fn of(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         self.shared.roster.name(self.shared.roster.own)
@@ -216,7 +150,8 @@ impl NodeStore {
         self.shared.inputs.closed().await;
     }
 
-    async fn settled(&self) {
+    /// Waits until it knows who leads each slot, or has stopped.
+    pub(crate) async fn settled(&self) {
         while !self.look(|node| knows_all_leaders(node)).await.unwrap_or(true) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -227,7 +162,7 @@ impl NodeStore {
         look: impl FnOnce(&mut Node) -> T + Send + 'static,
     ) -> Option<T> {
         let (say, told) = oneshot::channel();
-        let look = Box::new(move |node: &mut Node, _now| drop(say.send(look(node))));
+        let look = Box::new(move |node: &mut Node| drop(say.send(look(node))));
         self.shared.inputs.send(Input::Look(look)).await.ok()?;
         told.await.ok()
     }
@@ -419,9 +354,4 @@ impl NodeStore {
 
 fn another_answer() -> StoreError {
     StoreError::Unavailable("another node gave the answer to another question".into())
-}
-
-fn wall() -> Time {
-    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Time::from_millis(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX))
 }

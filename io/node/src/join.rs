@@ -1,0 +1,75 @@
+//! Starting a node.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use abide_replica::{Birth, Config as NodeConfig, Node};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc};
+
+use crate::clock::wall;
+use crate::config::Config;
+use crate::connect::Connector;
+use crate::counters::Counts;
+use crate::error::JoinError;
+use crate::home::Home;
+use crate::shell::{MAX_INPUTS, Shell};
+use crate::store::{NodeStore, Shared};
+
+/// How long [`join`] waits for others before it leaves the rest to those who call.
+const JOIN_WAIT: Duration = Duration::from_secs(10);
+
+/// Starts a node, and waits until it knows who leads what: a moment if the others are there, two seconds
+/// if they do not answer, and at most ten.
+///
+/// # Errors
+/// See [`JoinError`]. Nothing is left running.
+pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
+    let checked = config.check()?;
+    let listen = |cause| JoinError::Listen { address: checked.listen.clone(), cause };
+    let listener = std::net::TcpListener::bind(&checked.listen).map_err(listen)?;
+    listener.set_nonblocking(true).map_err(listen)?;
+    let birth = Birth(wall().as_millis());
+    let (inputs, waiting) = mpsc::channel(MAX_INPUTS);
+    let counts = Arc::<Counts>::default();
+    let home = Arc::new(Home::new(&checked.roster));
+    let at_home = Arc::clone(&home);
+    let (names, own) = (checked.roster.names.clone(), checked.roster.own);
+    let mut node_config = NodeConfig::new(names, own, birth);
+    (node_config.copies, node_config.bytes_max) = (checked.roster.copies, checked.bytes_max);
+    let roster = checked.roster.clone();
+    let connector = Connector {
+        roster: checked.roster,
+        addresses: checked.addresses,
+        identity: checked.identity,
+        birth: Arc::new(AtomicU64::new(birth.0)),
+        node: inputs.clone(),
+        counts: Arc::clone(&counts),
+        last_number: AtomicU64::new(0),
+    };
+    let stop = Arc::<Notify>::default();
+    let stopping = Arc::clone(&stop);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(JoinError::Thread)?;
+    let thread = std::thread::Builder::new().name("abide-node".to_owned());
+    let run = move || {
+        runtime.block_on(async move {
+            match TcpListener::from_std(listener) {
+                Ok(listener) => {
+                    let make = |now| Node::new(node_config, now);
+                    Shell::new(Arc::new(connector), at_home, make)
+                        .run(listener, waiting, &stopping)
+                        .await;
+                }
+                Err(error) => tracing::error!(%error, "a node can not listen"),
+            }
+        });
+    };
+    thread.spawn(run).map_err(JoinError::Thread)?;
+    let store = NodeStore::of(Shared { inputs, stop, counts, home, roster });
+    let _ = tokio::time::timeout(JOIN_WAIT, store.settled()).await;
+    Ok(store)
+}

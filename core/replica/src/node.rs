@@ -58,6 +58,24 @@ pub struct Config {
     pub mutant: Option<Mutant>,
 }
 
+impl Config {
+    /// A node of this roster, with two copies of each session, clocks that differ by five seconds at most,
+    /// all slots and no limit to what it keeps.
+    pub const fn new(roster: Vec<String>, own: NodeId, birth: Birth) -> Self {
+        Self {
+            roster,
+            own,
+            birth,
+            copies: 2,
+            slots: Slot::COUNT,
+            skew: core::time::Duration::from_secs(5),
+            bytes_max: usize::MAX,
+            #[cfg(feature = "mutants")]
+            mutant: None,
+        }
+    }
+}
+
 /// One node of a cluster.
 #[derive(Debug)]
 pub struct Node {

@@ -1,10 +1,11 @@
 //! Making connections to other nodes, and taking theirs.
 //!
 //! Both ends prove that they know the secret, then greet. Whoever is not of this cluster is told why, if
-//! it knows the secret, and otherwise nothing. All of it has to be done within a time-out; so many
-//! connections are greeted at once and not more, so that who connects and says nothing holds up
-//! nobody for long.
+//! it knows the secret, and otherwise nothing. All of it has to be done within a time-out, and so many
+//! connections are greeted at once and not more: who comes then takes the place of the one that has taken
+//! longest, so that strangers who connect and say nothing hold up nobody.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,8 @@ use abide_replica::wire::{First, Greeting, MAX_GREETING_BYTES, Roster, VERSION};
 use abide_replica::{Birth, NodeId};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 use crate::counters::Counts;
 use crate::identity::{Identity, server_name};
@@ -112,15 +114,9 @@ impl Connector {
 
     async fn try_dial(&self, peer: NodeId) -> Result<Fresh, Failed> {
         let address = self.addresses.get(usize::from(peer.0)).map_or("", String::as_str);
-        let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
-        let stream = match stream {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                return Err(Failed::Refused);
-            }
-            Ok(Err(error)) => return Err(Failed::Other(format!("{address}: {error}"))),
-            Err(_elapsed) => return Err(Failed::Other(format!("{address} does not answer"))),
-        };
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect(address)).await;
+        let no_answer = |_elapsed| Err(Failed::Other(format!("{address} does not answer")));
+        let stream = stream.unwrap_or_else(no_answer)?;
         let greeted = tokio::time::timeout(GREET_TIMEOUT, self.greet(stream, peer)).await;
         let no_greeting = |_elapsed| Err(Failed::Other("it does not greet".to_owned()));
         greeted.unwrap_or_else(no_greeting).map_err(|failed| match failed {
@@ -132,9 +128,8 @@ impl Connector {
 
     /// Takes connections for ever.
     pub(crate) async fn listen(self: Arc<Self>, listener: TcpListener) {
-        let places = Arc::new(Semaphore::new(MAX_GREETED_AT_ONCE));
+        let mut greeted: VecDeque<AbortHandle> = VecDeque::new();
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
@@ -143,11 +138,15 @@ impl Connector {
                     continue;
                 }
             };
+            greeted.retain(|task| !task.is_finished());
+            if greeted.len() >= MAX_GREETED_AT_ONCE
+                && let Some(longest) = greeted.pop_front()
+            {
+                longest.abort();
+            }
             let connector = Arc::clone(&self);
-            tokio::spawn(async move {
-                let met = tokio::time::timeout(GREET_TIMEOUT, connector.welcome(stream)).await;
-                drop(place);
-                match met {
+            let task = tokio::spawn(async move {
+                match tokio::time::timeout(GREET_TIMEOUT, connector.welcome(stream)).await {
                     Ok(Ok(fresh)) => drop(connector.node.send(Input::Up(fresh)).await),
                     Ok(Err(failed)) => {
                         let reason = failed.into_reason();
@@ -158,6 +157,7 @@ impl Connector {
                     Err(_elapsed) => {}
                 }
             });
+            greeted.push_back(task.abort_handle());
         }
     }
 
@@ -227,6 +227,25 @@ impl Connector {
 }
 
 const OTHER_SECRET: &str = "does it have another secret, or none?";
+
+/// A connection to a host and port. Refused is only what all addresses of the host refuse: at one of them the
+/// node may not listen, and be alive.
+async fn connect(address: &str) -> Result<TcpStream, Failed> {
+    let failed = |error: io::Error| Failed::Other(format!("{address}: {error}"));
+    let mut outcome = Err(Failed::Other(format!("{address} is no address of anything")));
+    let mut are_refused = true;
+    for found in tokio::net::lookup_host(address).await.map_err(failed)? {
+        match TcpStream::connect(found).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && are_refused => {
+                outcome = Err(Failed::Refused);
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+            Err(error) => (outcome, are_refused) = (Err(failed(error)), false),
+        }
+    }
+    outcome
+}
 
 fn prepare(stream: &TcpStream) {
     // What is written is meant to go out.

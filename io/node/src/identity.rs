@@ -99,8 +99,8 @@ fn pair_of(key: &Key) -> Result<Arc<dyn SigningKey>, Error> {
 }
 
 fn public_of(pair: &dyn SigningKey) -> Result<Vec<u8>, Error> {
-    let public = pair.public_key();
-    public.map(|public| public.as_ref().to_vec()).ok_or(Error::EncryptError)
+    let public = pair.public_key().map(|public| public.as_ref().to_vec());
+    public.ok_or_else(|| Error::General("the key has no public half".to_owned()))
 }
 
 impl Known {

@@ -233,15 +233,9 @@ impl Shell {
     }
 
     fn flush(&mut self) {
-        let mut broken = Vec::new();
-        for (peer, frames) in std::mem::take(&mut self.frames) {
-            let is_sent = self.links.get(&peer).is_some_and(|link| link.send(frames));
-            if !is_sent {
-                broken.push(peer);
-            }
-        }
-        for peer in broken {
-            if self.links.contains_key(&peer) {
+        while let Some((peer, frames)) = self.frames.pop_first() {
+            // Who takes nothing is better off with a new connection. There is more to say to the others then.
+            if self.links.get(&peer).is_some_and(|link| !link.send(frames)) {
                 self.disconnect(peer);
             }
         }

@@ -260,3 +260,20 @@ async fn a_node_without_room_refuses_new_sessions_and_keeps_the_old() {
     all_there(&node, 0..made).await;
     assert_eq!(node.end(id(0), now()).await.unwrap(), End::Ended);
 }
+
+#[tokio::test]
+async fn strangers_who_connect_and_say_nothing_hold_up_nobody() {
+    let ports = [free_port(), free_port()];
+    let [config_a, config_b] = <[Config; 2]>::try_from(configs(&ports)).unwrap();
+    let a = join(config_a).await.unwrap();
+    // Twice as many as are greeted at once.
+    let strangers: Vec<TcpStream> =
+        (0..128).map(|_| TcpStream::connect(ports[0].address()).unwrap()).collect();
+    let begun = std::time::Instant::now();
+    let b = join(config_b).await.unwrap();
+    until_ready(&[&a, &b]).await;
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+    create(&b, 0..50).await;
+    all_there(&a, 0..50).await;
+    drop(strangers);
+}

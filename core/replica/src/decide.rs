@@ -45,7 +45,7 @@ enum Found {
 impl Leader<'_> {
     pub(crate) fn decide(&mut self, call: &Call) -> Decision {
         let mut ids = Vec::new();
-        let found = self.find(call.operation.id(), call.now, &mut ids);
+        let found = find(self.table, call.operation.id(), call.now, &mut ids);
         let done = match &call.operation {
             Operation::Create(id, changes) => self.create(*id, changes),
             Operation::Load(_) => Ok((Reply::Load(loaded(found)), Vec::new())),
@@ -153,38 +153,45 @@ impl Leader<'_> {
     fn has_room(&self) -> Result<(), Fault> {
         if self.table.bytes() < self.bytes_max { Ok(()) } else { Err(Fault::Full) }
     }
+}
 
-    fn find(&self, presented: IdHash, now: Time, ids: &mut Vec<IdHash>) -> Found {
-        let mut trail = Trail::new(presented);
-        let mut frozen = None;
-        loop {
-            let id = trail.id();
-            ids.push(id);
-            let Some(entry) = self.table.get(id) else {
-                return if trail.is_at_start() { Found::Unknown } else { Found::Ended };
-            };
-            if entry.live(now).is_none()
-                && let Entry::Session(record) = &entry
-            {
-                let is_known = record.created != Time::MAX;
-                return if is_known { Found::Expired(id, record.clone()) } else { Found::Unknown };
+fn find(table: &Table, presented: IdHash, now: Time, ids: &mut Vec<IdHash>) -> Found {
+    let mut trail = Trail::new(presented);
+    let mut frozen = None;
+    loop {
+        let id = trail.id();
+        ids.push(id);
+        let Some(entry) = table.get(id) else {
+            return if trail.is_at_start() { Found::Unknown } else { Found::Ended };
+        };
+        if entry.live(now).is_none()
+            && let Entry::Session(record) = &entry
+        {
+            let is_known = record.created != Time::MAX;
+            return if is_known { Found::Expired(id, record.clone()) } else { Found::Unknown };
+        }
+        match entry {
+            Entry::Ended { .. } => return Found::Ended,
+            Entry::Session(record) => {
+                return Found::Live { id, record, standing: trail.standing(), frozen };
             }
-            match entry {
-                Entry::Ended { .. } => return Found::Ended,
-                Entry::Session(record) => {
-                    return Found::Live { id, record, standing: trail.standing(), frozen };
+            Entry::Moved(moved) => {
+                if !trail.follow(moved.stub(), now) {
+                    return Found::Ended;
                 }
-                Entry::Moved(moved) => {
-                    if !trail.follow(moved.stub(), now) {
-                        return Found::Ended;
-                    }
-                    if trail.frozen_at() == Some(id) {
-                        frozen = moved.before;
-                    }
+                if trail.frozen_at() == Some(id) {
+                    frozen = moved.before;
                 }
             }
         }
     }
+}
+
+/// The ids that lead from this one to its session, as far as they may be followed, the last of them its own.
+pub(crate) fn trail(table: &Table, presented: IdHash, now: Time) -> Vec<IdHash> {
+    let mut ids = Vec::new();
+    let _ = find(table, presented, now, &mut ids);
+    ids
 }
 
 fn loaded(found: Found) -> Loaded {

@@ -31,6 +31,8 @@ pub enum Sought {
     /// The live sessions of one slot in order of id, from the first after this one, at most
     /// [`crate::limits::MAX_PAGE`].
     Page(Slot, Option<IdHash>),
+    /// The ids that lead from this one to its session, the last of them its own.
+    Trail(IdHash),
 }
 
 /// What was found.
@@ -52,6 +54,8 @@ impl Sought {
         match self {
             Self::OfSubject(_) => Slot::all().take(count).collect(),
             Self::Page(slot, _) => [*slot].into_iter().collect(),
+            // A session stays in its slot.
+            Self::Trail(id) => [id.slot()].into_iter().collect(),
         }
     }
 }

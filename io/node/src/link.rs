@@ -238,6 +238,21 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn who_takes_nothing_is_given_up_before_memory_runs_out() {
+        let (ours, _theirs) = tokio::io::duplex(64);
+        let met = Met { peer: NodeId(1), birth: Birth(1), number: 1, is_dialed: true };
+        let fresh = Fresh { met, halves: Halves::of(tokio::io::split(ours)) };
+        let (node, _inputs) = mpsc::channel(1);
+        let link = Link::start(fresh, node, Arc::default());
+        // Pages that nobody has written to take no memory.
+        let part = MAX_QUEUED_BYTES / 4;
+        for _ in 0..4 {
+            assert!(link.send(vec![0; part]));
+        }
+        assert!(!link.send(vec![0; 1]));
+    }
+
     #[test]
     fn a_letter_that_is_too_long_or_none_ends_the_connection() {
         let long = u32::try_from(MAX_LETTER_BYTES + 1).unwrap().to_le_bytes();

@@ -289,14 +289,27 @@ impl NodeStore {
     ) -> Result<(), StoreError> {
         for _ in 0..MAX_ENDINGS {
             let found = self.survey(Sought::OfSubject(subject.clone()), now).await?;
+            // After the look: whatever id the excepted session was found under leads from one of its
+            // own to another.
+            let excepted = match except {
+                Some(id) => self.survey(Sought::Trail(id), now).await?.sessions,
+                None => Vec::new(),
+            };
+            let is_excepted = |id: &IdHash| excepted.iter().any(|(of, _)| of == id);
+            let ended = found.sessions.into_iter().filter(|(id, record)| {
+                let is_later = record.as_ref().is_none_or(|record| record.created > now);
+                !is_excepted(id) && !is_later
+            });
+            let ended: Vec<IdHash> = ended.map(|(id, _)| id).collect();
+            for id in &ended {
+                self.call(Operation::End(*id), now).await?;
+            }
             if found.kept == Kept::Sole {
-                // Those that are found are ended all the same.
-                self.end_those(&found, except, now).await?;
                 return Err(StoreError::Unavailable(
                     "the network is cut: sessions beyond it may live on".into(),
                 ));
             }
-            if !self.end_those(&found, except, now).await? {
+            if ended.is_empty() {
                 return Ok(());
             }
         }
@@ -331,27 +344,41 @@ impl NodeStore {
         }
         Ok(Scanned::new(ids, Some(cursor::write(slot, None))))
     }
-
-    /// Whether there was one to end.
-    async fn end_those(
-        &self,
-        found: &Found,
-        except: Option<IdHash>,
-        now: Time,
-    ) -> Result<bool, StoreError> {
-        let mut is_any = false;
-        for (id, record) in &found.sessions {
-            let is_later = record.as_ref().is_none_or(|record| record.created > now);
-            if Some(*id) == except || is_later {
-                continue;
-            }
-            is_any = true;
-            self.call(Operation::End(*id), now).await?;
-        }
-        Ok(is_any)
-    }
 }
 
 fn another_answer() -> StoreError {
     StoreError::Unavailable("another node gave the answer to another question".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use abide_servers::free_port;
+
+    use super::*;
+    use crate::shell::MAX_INPUTS;
+    use crate::{Config, join};
+
+    #[tokio::test]
+    async fn what_waits_for_a_node_that_is_held_up_is_bounded_and_done_later() {
+        let port = free_port();
+        let node = join(Config::new("a", [("a", port.address())])).await.unwrap();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (say, has_begun) = oneshot::channel();
+        let hold = Box::new(move |_: &mut Node| {
+            let _ = say.send(());
+            let _ = held.recv();
+        });
+        node.shared.inputs.send(Input::Look(hold)).await.unwrap();
+        has_begun.await.unwrap();
+        let mut waiting = 0;
+        while node.shared.inputs.try_send(Input::Look(Box::new(|_| {}))).is_ok() {
+            waiting += 1;
+        }
+        assert_eq!(waiting, MAX_INPUTS);
+        let refused = node.load(IdHash::of_secret("test", b"1"), Time::EPOCH).await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        drop(release);
+        let answered = node.load(IdHash::of_secret("test", b"1"), Time::EPOCH).await;
+        assert!(matches!(answered, Ok(Loaded::Unknown)), "{answered:?}");
+    }
 }

@@ -121,6 +121,7 @@ macro_rules! every_sentence {
             list_shows_the_live_sessions_of_a_subject
             list_shows_a_renewed_session_once
             end_all_ends_every_session_of_a_subject_but_the_one_excepted
+            an_exception_may_be_named_by_an_id_from_before_a_renewal
             end_all_does_not_touch_what_is_bound_later
             end_all_of_nobody_is_no_error
             no_late_commit_escapes_an_end_all

@@ -80,6 +80,22 @@ pub async fn end_all_ends_every_session_of_a_subject_but_the_one_excepted(store:
     load(store, others, now).await;
 }
 
+/// Whoever asks may have been renewed by another request meanwhile: what it calls its session leads to it.
+pub async fn an_exception_may_be_named_by_an_id_from_before_a_renewal(store: &dyn Store) {
+    let now = start();
+    for old in [OldId::Follows, OldId::Freezes] {
+        let subject = new_subject();
+        let mine = make_of(store, bind(&subject), now).await;
+        let here = make_of(store, bind(&subject), now).await;
+        let between = renew(store, here, Changes::default(), OldId::Follows, now).await;
+        let to = renew(store, between, Changes::default(), old, now).await;
+        store.end_all(&subject, Some(here), now).await.expect("end all");
+        assert_not_live(store, mine, now).await;
+        load(store, to, now).await;
+        assert_eq!(listed(store, &subject, now).await, [to]);
+    }
+}
+
 /// Who signs in again afterwards is signed in.
 pub async fn end_all_does_not_touch_what_is_bound_later(store: &dyn Store) {
     let now = start();

@@ -9,6 +9,7 @@ use abide_session::{IdHash, MAX_LISTED, Record, Slot, Stamp};
 
 use super::Node;
 use super::seat::Seat;
+use crate::decide::trail;
 use crate::entry::Entry;
 use crate::limits::{
     CALL_TIMEOUT, MAX_LETTER_BYTES, MAX_OPEN_SURVEYS, MAX_PAGE, MAX_PART_BYTES, RESEND_AFTER,
@@ -131,6 +132,10 @@ impl Node {
                 live.filter_map(|entry| Some((entry.id()?, None))).take(MAX_PAGE).collect()
             }
             Sought::Page(..) => Vec::new(),
+            Sought::Trail(id) => {
+                let ids = trail(table, *id, survey.now).into_iter();
+                ids.map(|id| (id, None)).collect()
+            }
         };
         (ours, Found { sessions, kept })
     }
@@ -155,7 +160,7 @@ impl Open {
         let sessions: Vec<_> = self.sessions.into_iter().collect();
         let sessions = match self.survey.sought {
             Sought::OfSubject(_) => last_seen(sessions),
-            Sought::Page(..) => sessions,
+            Sought::Page(..) | Sought::Trail(_) => sessions,
         };
         Some(Found { sessions, kept: self.kept })
     }
@@ -177,7 +182,7 @@ impl Seat<'_> {
             Sought::OfSubject(subject) => {
                 self.node.table.get(*id).is_some_and(|entry| entry.subject() == Some(subject))
             }
-            Sought::Page(..) => false,
+            Sought::Page(..) | Sought::Trail(_) => false,
         };
         let moves = |entry: &Entry| match entry {
             Entry::Session(record) => {

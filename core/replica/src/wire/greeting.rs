@@ -154,8 +154,6 @@ impl First {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -226,7 +224,7 @@ mod tests {
 
     #[test]
     fn who_speaks_another_protocol_is_nobody() {
-        for bytes in [&b"GET / HTTP/1.1\r\n"[..], b"", b"abide nod", &vec![0x16, 3, 1]] {
+        for bytes in [&b"GET / HTTP/1.1\r\n"[..], b"", b"abide nod", &[0x16, 3, 1]] {
             assert_eq!(First::read(bytes), None);
         }
     }

@@ -261,6 +261,7 @@ fn survey(reader: &mut Reader<'_>) -> Option<Survey> {
     let sought = match reader.number()? {
         1 => Sought::OfSubject(subject(reader)?),
         2 => Sought::Page(slot(reader)?, optional(reader, id)?),
+        3 => Sought::Trail(id(reader)?),
         _ => return None,
     };
     Some(Survey { sought, now })

@@ -207,6 +207,10 @@ fn survey(bytes: &mut Vec<u8>, survey: &Survey) {
             numbers(bytes, 2, &[u64::from(slot.number())]);
             optional(bytes, *after, id);
         }
+        Sought::Trail(of) => {
+            number(bytes, 3);
+            id(bytes, *of);
+        }
     }
 }
 

@@ -102,6 +102,11 @@ fn a_list_in_place_of_a_mark_is_caught() {
 }
 
 #[test]
+fn an_exception_that_is_meant_too_narrowly_is_caught() {
+    check(Fault::ExceptsByTheVeryId, "an_exception_may_be_named_by_an_id_from_before_a_renewal");
+}
+
+#[test]
 fn cutting_what_is_too_long_is_caught() {
     check(Fault::NoLimits, "value_over_the_limit_is_an_error_and_changes_nothing");
     check(Fault::NoLimits, "one_field_too_many_is_an_error_and_changes_nothing");

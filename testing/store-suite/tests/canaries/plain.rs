@@ -21,6 +21,7 @@ pub(crate) enum Fault {
     AppliesBeforeChecking,
     ForgetsEnded,
     EndsByOneClock,
+    ExceptsByTheVeryId,
     NeverFreezes,
     NoGrace,
     RenewsTwice,
@@ -275,7 +276,10 @@ impl Store for PlainStore {
         now: Time,
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let excepted = except.and_then(|id| self.find(id, now).ok());
+            let excepted = except.and_then(|id| Some((id, self.find(id, now).ok()?)));
+            let is_meant = |id, at| id == at || !self.has(Fault::ExceptsByTheVeryId);
+            let excepted =
+                excepted.filter(|(id, found)| is_meant(*id, found.0)).map(|(_, found)| found);
             self.rows(|rows| {
                 let mark = rows.clock.tick(now);
                 rows.revoked_before.insert(subject.clone(), mark);

@@ -15,7 +15,7 @@
 use alloc::collections::VecDeque;
 use core::time::Duration;
 
-use crate::limits::{GRANT_HELD, GRANT_KEPT, LISTEN};
+use crate::limits::{GRANT_HELD, GRANT_KEPT, LISTEN, PING_EVERY};
 
 /// What one node knows of the grants between it and another.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +38,9 @@ pub(crate) struct Grants {
 }
 
 /// Pings that are remembered: as many as fit into the time for which an answer is worth anything.
-const MAX_SENT: usize = 8;
+const MAX_SENT: usize = 32;
+/// Pings in one round, at most, for who has just been met and shall hear at once that we hear it.
+const OFTEN: usize = 4;
 
 impl Grants {
     /// The next ping, with the latest one of theirs that was heard.
@@ -91,6 +93,14 @@ impl Grants {
         self.held.is_some_and(|(until, theirs)| theirs == era && until > now)
     }
 
+    /// Whether to ping before the next round: there is no grant of theirs, and they may hear from us what
+    /// they need to give one.
+    pub(crate) fn is_eager(&self, now: Duration) -> bool {
+        let is_recent = |sent: &Duration| sent.saturating_add(PING_EVERY) > now;
+        let recent = self.sent.iter().rev().take_while(|(_, sent)| is_recent(sent)).count();
+        self.held.is_none_or(|(until, _)| until <= now) && recent < OFTEN
+    }
+
     /// The number of the next ping.
     pub(crate) const fn next_number(&self) -> u64 {
         self.number.saturating_add(1)
@@ -99,11 +109,6 @@ impl Grants {
     /// When this ping of ours was sent, if that was lately.
     pub(crate) fn sent_at(&self, number: u64) -> Option<Duration> {
         self.sent.iter().find(|(sent, _)| *sent == number).map(|(_, at)| *at)
-    }
-
-    /// Whether there is a grant of theirs, of whatever era.
-    pub(crate) fn is_held(&self, now: Duration) -> bool {
-        self.held.is_some_and(|(until, _)| until > now)
     }
 
     /// Their era for us, as far as we know.
@@ -188,6 +193,21 @@ mod tests {
         let mut ours = Grants::default();
         ours.start_over(ms(1000));
         assert!(!ours.is_silent(ms(0), ms(1549)) && ours.is_silent(ms(0), ms(1550)));
+    }
+
+    #[test]
+    fn who_holds_no_grant_pings_a_few_times_more_and_then_waits_for_the_next_round() {
+        let mut ours = Grants::default();
+        for millis in [0, 1, 2, 3] {
+            assert!(ours.is_eager(ms(millis)));
+            let _sent = ours.ping(ms(millis));
+        }
+        assert!(!ours.is_eager(ms(4)) && ours.is_eager(ms(101)));
+        let (_, theirs) = pair();
+        assert!(!theirs.is_eager(ms(200)));
+        // What an answer is worth anything for is remembered, however often somebody pings.
+        let rounds = usize::try_from(GRANT_HELD.as_millis() / PING_EVERY.as_millis()).unwrap();
+        assert!(MAX_SENT >= rounds * (OFTEN + 1));
     }
 
     #[test]

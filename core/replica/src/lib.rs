@@ -13,7 +13,9 @@
 //! connections, and says what to send and to answer. One node leads a slot and puts its changes in
 //! order; those in sync with it hold them before they are acknowledged; who is left out knows it by its
 //! grants before the others go on ([`limits`] has the times). Who may not know of all says so
-//! ([`Kept::Sole`]). How it works and why stands in `docs/design/replication.md`; `testing/sim` tries to
+//! ([`Kept::Sole`]). A [`Survey`] finds sessions in many slots. A node that wants to stop leaves first, so that
+//! others hold what it holds ([`Node::has_left`]), and each says whether it is ready to be used and may be
+//! killed. How it works and why stands in `docs/design/replication.md`; `testing/sim` tries to
 //! break it.
 //!
 //! What always holds:

@@ -36,6 +36,9 @@ pub const MAX_FILLS: usize = 64;
 /// Entries of one part of a slot on its way to another node.
 pub const MAX_PART_ENTRIES: usize = 64;
 
+/// By how much the wall clocks of two nodes may differ, unless a node is told otherwise.
+pub const SKEW: Duration = Duration::from_secs(5);
+
 /// How often a node pings every other.
 pub const PING_EVERY: Duration = Duration::from_millis(100);
 
@@ -57,6 +60,10 @@ pub const JUDGEMENT_LASTS: Duration = Duration::from_millis(300);
 
 /// How long a node waits, when it starts, for those of whom it has no sign.
 pub const START_WAIT: Duration = Duration::from_secs(2);
+
+/// How long the last node that leaves waits for one that has left before it to come back: long enough for a
+/// restart, and short enough for whoever stops all of them.
+pub const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a call may take; then it is answered as unavailable.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(1);

@@ -25,7 +25,7 @@ use alloc::vec::Vec;
 use abide_session::Slot;
 use abide_slots::{Member as Ranked, owners};
 
-use crate::limits::{MAX_NODES, PING_EVERY};
+use crate::limits::{MAX_NODES, PING_EVERY, SKEW};
 use crate::message::{Action, Event, Letter, Message, Moment};
 use crate::mutant::Mutant;
 use crate::reign::Term;
@@ -68,7 +68,7 @@ impl Config {
             birth,
             copies: 2,
             slots: Slot::COUNT,
-            skew: core::time::Duration::from_secs(5),
+            skew: SKEW,
             bytes_max: usize::MAX,
             #[cfg(feature = "mutants")]
             mutant: None,

@@ -20,8 +20,8 @@ use crate::store::{NodeStore, Shared};
 /// How long [`join`] waits for others before it leaves the rest to those who call.
 const JOIN_WAIT: Duration = Duration::from_secs(10);
 
-/// Starts a node, and waits until it knows who leads what: a moment if the others are there, two seconds
-/// if they do not answer, and at most ten.
+/// Starts a node, and waits until it is [ready](NodeStore::is_ready): a moment, and longer if there is much to
+/// hold; two seconds if others do not answer; and at most ten.
 ///
 /// # Errors
 /// See [`JoinError`]. Nothing is left running.
@@ -70,6 +70,6 @@ pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
     };
     thread.spawn(run).map_err(JoinError::Thread)?;
     let store = NodeStore::of(Shared { inputs, stop, counts, home, roster });
-    let _ = tokio::time::timeout(JOIN_WAIT, store.settled()).await;
+    let _ = tokio::time::timeout(JOIN_WAIT, store.ready()).await;
     Ok(store)
 }

@@ -14,7 +14,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use abide_replica::{Action, Answer, Call, Event, Found, Letter, Moment, Node, NodeId, Survey};
-use abide_session::Slot;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
@@ -102,7 +101,10 @@ impl Shell {
             tokio::select! {
                 biased;
                 () = stop.notified() => break,
-                () = tokio::time::sleep_until(self.wake) => self.step(Event::Woken),
+                () = tokio::time::sleep_until(self.wake) => {
+                    self.step(Event::Woken);
+                    self.say_if_left();
+                }
                 _count = inputs.recv_many(&mut taken, INPUTS_AT_ONCE) => {
                     for input in taken.drain(..) {
                         self.take(input);
@@ -110,11 +112,6 @@ impl Shell {
                 }
             }
             self.flush();
-            if !self.leaving.is_empty() && self.node.has_left() {
-                for left in self.leaving.drain(..) {
-                    let _ = left.send(());
-                }
-            }
         }
         listening.abort();
     }
@@ -232,6 +229,15 @@ impl Shell {
         }
     }
 
+    /// Looked at once a round: it takes a look at all slots.
+    fn say_if_left(&mut self) {
+        if !self.leaving.is_empty() && self.node.has_left() {
+            for left in self.leaving.drain(..) {
+                let _ = left.send(());
+            }
+        }
+    }
+
     fn flush(&mut self) {
         while let Some((peer, frames)) = self.frames.pop_first() {
             // Who takes nothing is better off with a new connection. There is more to say to the others then.
@@ -249,9 +255,4 @@ impl Shell {
         self.last_number = self.last_number.wrapping_add(1);
         self.last_number
     }
-}
-
-/// Whether this node knows of a leader for each slot.
-pub(crate) fn knows_all_leaders(node: &Node) -> bool {
-    Slot::all().all(|slot| node.reign(slot).is_some())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use abide_replica::limits::MAX_PAGE;
+use abide_replica::limits::{MAX_PAGE, SKEW};
 use abide_replica::wire::Roster;
 use abide_replica::{Answer, Call, Fault, Found, Kept, Node, Operation, Reply, Sought, Survey};
 use abide_session::{
@@ -17,7 +17,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::counters::{Counters, Counts};
 use crate::cursor;
 use crate::home::Home;
-use crate::shell::{Input, knows_all_leaders};
+use crate::shell::Input;
 
 /// Longer than a node takes to answer a call, whatever happens to other nodes.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -97,6 +97,14 @@ impl NodeStore {
         self.look(Node::is_ready).await.unwrap_or(false)
     }
 
+    /// Waits until it is, or has stopped.
+    pub async fn ready(&self) {
+        let mut pace = tokio::time::interval(LOOK_EVERY);
+        while !self.look(Node::is_ready).await.unwrap_or(true) {
+            pace.tick().await;
+        }
+    }
+
     /// Gives away what it leads and holds, so that it may be stopped: that takes a moment with others
     /// there, and none if there is nobody to give it to. It goes on to take calls, and passes them on.
     ///
@@ -148,13 +156,6 @@ impl NodeStore {
     pub async fn stop(&self) {
         self.shared.stop.notify_one();
         self.shared.inputs.closed().await;
-    }
-
-    /// Waits until it knows who leads each slot, or has stopped.
-    pub(crate) async fn settled(&self) {
-        while !self.look(|node| knows_all_leaders(node)).await.unwrap_or(true) {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
     }
 
     async fn look<T: Send + 'static>(
@@ -287,6 +288,8 @@ impl NodeStore {
         except: Option<IdHash>,
         now: Time,
     ) -> Result<(), StoreError> {
+        // Made by a node whose clock is ahead, it may bear a later time than it was made at.
+        let last = now.after(SKEW);
         for _ in 0..MAX_ENDINGS {
             let found = self.survey(Sought::OfSubject(subject.clone()), now).await?;
             // After the look: whatever id the excepted session was found under leads from one of its
@@ -297,7 +300,7 @@ impl NodeStore {
             };
             let is_excepted = |id: &IdHash| excepted.iter().any(|(of, _)| of == id);
             let ended = found.sessions.into_iter().filter(|(id, record)| {
-                let is_later = record.as_ref().is_none_or(|record| record.created > now);
+                let is_later = record.as_ref().is_none_or(|record| record.created > last);
                 !is_excepted(id) && !is_later
             });
             let ended: Vec<IdHash> = ended.map(|(id, _)| id).collect();

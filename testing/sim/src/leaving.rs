@@ -46,7 +46,9 @@ pub(crate) fn look(run: &mut Run, machine: usize, process: u64, since: Real) -> 
         let is_known = run.last_kill == 0 || now >= run.last_kill + KNOWN_AFTER;
         run.count(if has_left { "machines that left" } else { "machines that could not leave" });
         let absent = run.world.random.between(5 * MILLI, 500 * MILLI);
-        let started = faults::take_down(run, machine, has_left && is_known, absent)?;
+        // The last of all has nobody to leave its sessions to.
+        let is_safe = is_known && ask(run, machine, Node::is_safe_to_stop);
+        let started = faults::take_down(run, machine, has_left && is_safe, absent)?;
         if run.plan.is_rolling {
             run.world.at(started + LOOK_EVERY, Happening::Rolls(machine, started));
         }

@@ -227,8 +227,8 @@ impl Run {
         for (machine, number, answer) in std::mem::take(&mut self.world.answers) {
             self.answered(machine, number, answer)?;
         }
-        for (machine, number, slots, found) in std::mem::take(&mut self.world.told) {
-            surveys::told(self, machine, number, &slots, &found)?;
+        if let Some(violation) = self.world.violation.take() {
+            return Err(violation);
         }
         for (machine, number, found) in std::mem::take(&mut self.world.surveyed) {
             surveys::answered(self, machine, number, found)?;

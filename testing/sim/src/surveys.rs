@@ -13,6 +13,7 @@ use crate::clients::{SKEW_MS, may_have_expired};
 use crate::history::{Attempt, Kind, Open, Outcome, Session};
 use crate::network::Real;
 use crate::run::{Run, of};
+use crate::world::World;
 
 /// Subjects that sessions may have.
 pub(crate) const SUBJECTS: u64 = 3;
@@ -125,6 +126,7 @@ fn survey(run: &mut Run, client: usize, tour: &mut Tour) {
     let what = if tour.is_end_all { "ends all" } else { "lists" };
     run.world.trace.line(now, || format!("client {client}: {what} of {subject:?}"));
     run.give_up_later(client, number);
+    run.world.surveys.insert(number, subject.clone());
     let survey =
         Survey { sought: Sought::OfSubject(subject), now: run.world.moment(tour.machine).wall };
     run.world.give(tour.machine, Event::Survey(number, survey), None);
@@ -161,21 +163,17 @@ pub(crate) fn heard(run: &mut Run, client: usize, answer: &Answer) {
 
 /// A machine has told another of the sessions in some slots.
 pub(crate) fn told(
-    run: &mut Run,
+    world: &mut World,
     machine: usize,
     number: u64,
     slots: &SlotSet,
     found: &Found,
 ) -> Checked {
-    let is_it = |tour: &&Tour| tour.asked.is_some_and(|(asked, _)| asked == number);
-    let Some(subject) = run.tours.values().find(is_it).map(|tour| tour.subject) else {
-        return Ok(());
-    };
+    let Some(subject) = world.surveys.get(&number).cloned() else { return Ok(()) };
     let ids: BTreeSet<IdHash> = found.sessions.iter().map(|(id, _)| *id).collect();
-    let Some(subject) = subject_of(subject) else { return Ok(()) };
     for slot in slots.iter().filter(|_| found.kept != Kept::Sole) {
-        check::who_lists_is_sure(&mut run.world, machine, slot)?;
-        check::what_is_not_listed_has_ended_everywhere(&run.world, machine, slot, &subject, &ids)?;
+        check::who_lists_is_sure(world, machine, slot)?;
+        check::what_is_not_listed_has_ended_everywhere(world, machine, slot, &subject, &ids)?;
     }
     Ok(())
 }

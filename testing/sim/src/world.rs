@@ -1,66 +1,30 @@
 //! The machines, their clocks, and what happens next.
 
+mod happening;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use abide_replica::{
     Action, Answer, Birth, Call, Config, Event, Found, Letter, Message, Moment, Mutant, Node,
-    NodeId, SlotSet,
+    NodeId,
 };
-use abide_session::Time;
+use abide_session::{Subject, Time};
 
+use crate::check::Violation;
 use crate::network::{MILLI, Network, Real, SECOND};
 use crate::random::Random;
+use crate::surveys;
+use happening::Due;
+pub(crate) use happening::Happening;
+
 use crate::trace::{Trace, is_sure_read, kind, name};
 
 /// The wall clock when a run begins.
 const WALL: u64 = 1_800_000_000_000;
 /// How long a machine waits for one that does not answer.
 const DIAL_TIMEOUT: Real = 300 * MILLI;
-
-/// What happens at some time.
-#[derive(Debug)]
-pub(crate) enum Happening {
-    /// Something reaches the process that a machine had when it was sent.
-    Arrives(usize, u64, Box<Event>, Option<u64>),
-    /// A connection that was asked for is made or not.
-    Dialed(usize, u64, usize),
-    Client(usize),
-    ClientGivesUp(usize, u64),
-    Fault,
-    Start(usize),
-    Resume(usize),
-    Breaks(usize, usize, u64),
-    /// An operator looks whether a process that was told to leave at this time has.
-    Leaving(usize, u64, Real),
-    /// An operator looks whether a machine that was started at this time is ready.
-    Rolls(usize, Real),
-    /// An operator looks whom he may kill, after a machine was killed and started at this time.
-    Hunts(usize, Real),
-    /// Time to do something: of the run's own.
-    Look,
-}
-
-#[derive(Debug)]
-struct Due(Real, u64, Happening);
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        (self.0, self.1) == (other.0, other.1)
-    }
-}
-impl Eq for Due {}
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.0, self.1).cmp(&(other.0, other.1))
-    }
-}
 
 pub(crate) struct Machine {
     pub(crate) node: Option<Node>,
@@ -97,8 +61,10 @@ pub(crate) struct World {
     pub(crate) surveyed: Vec<(usize, u64, Option<Found>)>,
     /// Machines that have just answered a read without a flag.
     pub(crate) reads: Vec<usize>,
-    /// What machines have just told others of, for a survey of this number.
-    pub(crate) told: Vec<(usize, u64, SlotSet, Found)>,
+    /// Whose sessions each survey looks for.
+    pub(crate) surveys: BTreeMap<u64, Subject>,
+    /// The first thing that was wrong with a message.
+    pub(crate) violation: Option<Violation>,
     pub(crate) notes: BTreeMap<&'static str, u64>,
     pub(crate) broken_invariant: Option<(usize, &'static str)>,
 }
@@ -136,7 +102,8 @@ impl World {
             answers: Vec::new(),
             surveyed: Vec::new(),
             reads: Vec::new(),
-            told: Vec::new(),
+            surveys: BTreeMap::new(),
+            violation: None,
             notes: BTreeMap::new(),
             broken_invariant: None,
         }
@@ -335,7 +302,8 @@ impl World {
             self.reads.extend(is_sure_read(answer).then_some(from));
         }
         if let Message::Surveyed(number, slots, found) = &letter.message {
-            self.told.push((from, *number, slots.clone(), found.clone()));
+            let told = surveys::told(self, from, *number, slots, found);
+            self.violation = self.violation.take().or_else(|| told.err());
         }
         let Some(connection) = self.machines[from].connected.get(&to).copied() else { return };
         let now = self.now;

@@ -1,4 +1,5 @@
-//! Runs of many seeds, which cut, stop and kill without pity: about a minute of one core in all.
+//! Runs of many seeds, which cut, stop and kill without pity, or restart one machine after another: about
+//! two minutes of one core in all.
 
 use std::collections::BTreeMap;
 
@@ -50,8 +51,11 @@ fn nothing_breaks_and_everything_was_tried() {
         "cuts in one direction",
         "deaths",
         "fills",
+        "end-alls",
         "hand-overs",
         "kills",
+        "kills as soon as it is safe",
+        "machines that left",
         "merges",
         "pauses",
         "reads waited for a grant",
@@ -59,8 +63,24 @@ fn nothing_breaks_and_everything_was_tried() {
         "releases",
         "silences",
         "steps down",
+        "surveys answered",
     ] {
         assert!(counts.get(what).is_some_and(|count| *count > 0), "no {what} in {counts:?}");
+    }
+}
+
+#[test]
+fn machines_are_restarted_one_after_another_and_nothing_fails() {
+    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for seed in 1..=10 {
+        for (what, count) in all_is_well(Plan { is_rolling: true, ..plan(seed, 30) }).counts {
+            *counts.entry(what).or_default() += count;
+        }
+    }
+    let count = |what| counts.get(what).copied().unwrap_or_default();
+    assert!(count("machines that were ready again") > 200, "{counts:?}");
+    for what in ["answers: sole", "answers: unavailable", "calls that nobody answered"] {
+        assert_eq!(count(what), 0, "{what} in {counts:?}");
     }
 }
 

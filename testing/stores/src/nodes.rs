@@ -22,11 +22,16 @@ impl Nodes {
         let config = |(name, _): &(String, String)| Config::new(name, list.clone()).plain();
         let configs: Vec<Config> = list.iter().map(config).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let joined = runtime.unwrap().block_on(async {
+        let stores = runtime.unwrap().block_on(async {
             let joining: JoinSet<_> = configs.into_iter().map(join).collect();
-            joining.join_all().await
+            let stores: Vec<NodeStore> =
+                joining.join_all().await.into_iter().map(Result::unwrap).collect();
+            // Who was first has been ready before the others were there.
+            for store in &stores {
+                store.ready().await;
+            }
+            stores
         });
-        let stores = joined.into_iter().map(Result::unwrap).collect();
         Self { stores, given: AtomicUsize::new(0), _ports: ports }
     }
 

@@ -58,6 +58,8 @@ pub(crate) struct Around {
     pub(crate) filling: BTreeSet<(Slot, NodeId)>,
     /// Slots that are to be filled when others are done: see [`crate::limits::MAX_FILLS`].
     pub(crate) to_fill: BTreeSet<Slot>,
+    /// Since when it wants to stop.
+    leaving_since: Option<Duration>,
     /// When it last led a slot, or was taken for who does.
     pub(crate) led_at: Option<Duration>,
     pub(crate) actions: Vec<Action>,
@@ -71,6 +73,7 @@ pub(crate) struct Dial {
 }
 
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Peer {
     grants: Grants,
     is_connected: bool,
@@ -116,6 +119,7 @@ impl Around {
             busy: SlotSet::new(),
             filling: BTreeSet::new(),
             to_fill: BTreeSet::new(),
+            leaving_since: None,
             led_at: None,
             actions: Vec::new(),
             own,
@@ -254,7 +258,7 @@ impl Around {
         let passed = self.now.passed;
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let was_dropped = peer.grants.is_dropped;
-        let is_held = peer.grants.is_held(passed);
+        let is_eager = peer.grants.is_eager(passed);
         if peer.grants.on_ping(number, heard, passed) {
             let era = peer.grants.era;
             self.send(from, Message::Pong { number, era });
@@ -262,7 +266,7 @@ impl Around {
                 self.all_restless();
             }
         }
-        if !is_held {
+        if is_eager {
             // They hear from us that we hear them: so there are grants when two have just met.
             self.ping(from);
         }

@@ -1,7 +1,7 @@
 //! What must always be true of a node, whatever happened to it.
 
 use super::Node;
-use crate::limits::{MAX_FILLS, MAX_OPEN_CALLS, MAX_PENDING, MAX_WAITING};
+use crate::limits::{MAX_FILLS, MAX_OPEN_CALLS, MAX_OPEN_SURVEYS, MAX_PENDING, MAX_WAITING};
 use crate::slot::{Place, Role};
 
 /// An invariant does not hold.
@@ -15,6 +15,8 @@ impl Node {
     /// [`Broken`] says what is not.
     pub fn check_invariants(&self) -> Result<(), Broken> {
         hold(self.around.calls.len() <= MAX_OPEN_CALLS, "calls are within their bound")?;
+        let surveys = self.around.surveys.len();
+        hold(surveys <= MAX_OPEN_SURVEYS, "surveys are within their bound")?;
         hold(self.around.filling.len() <= MAX_FILLS, "fills are within their bound")?;
         for place in &self.places {
             self.check_place(place)?;

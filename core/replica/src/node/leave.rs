@@ -13,7 +13,8 @@ use crate::slot::Role;
 impl Node {
     /// Whether this node, which was told to leave, is needed by nobody any more: it leads nothing, who
     /// passed a call to it lately knows that, and others hold what it holds as well as they are going
-    /// to. If all others have left before, or it holds nothing and they are gone, that is at once.
+    /// to. If it is alone in the roster, or holds nothing and all others are gone, that is at once; if
+    /// they have left before, after some seconds, in which one may come back.
     pub fn has_left(&mut self) -> bool {
         let led_at = self.around.led_at;
         let is_done = led_at.is_none_or(|at| at.saturating_add(LISTEN) <= self.around.now.passed);

@@ -22,6 +22,7 @@ use crate::message::{Answer, Call, Fault, Kept, OfSlot, Operation, Reply};
 use crate::survey::Found;
 
 mod leave;
+mod safe;
 mod survey;
 
 /// Two nodes, a wire that loses nothing, and a clock.

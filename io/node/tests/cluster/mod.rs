@@ -17,7 +17,11 @@ impl Cluster {
     pub(crate) async fn start(count: usize) -> Self {
         let ports: Vec<Port> = (0..count).map(|_| free_port()).collect();
         let joined = join_all(configs(&ports).into_iter().map(join)).await;
-        let nodes = joined.into_iter().map(|node| node.expect("a node")).collect();
+        let nodes: Vec<NodeStore> = joined.into_iter().map(|node| node.expect("a node")).collect();
+        // Who was first has been ready before the others were there.
+        for node in &nodes {
+            node.ready().await;
+        }
         Self { nodes, _ports: ports }
     }
 }

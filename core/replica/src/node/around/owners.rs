@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use abide_session::Slot;
 
 use super::Around;
-use crate::limits::START_WAIT;
+use crate::limits::{LAST_WAIT, START_WAIT};
 use crate::view::{Known, NodeId, Status};
 
 impl Around {
@@ -39,15 +39,24 @@ impl Around {
     /// This process wants to stop. True if that is news.
     pub(crate) fn leave(&mut self) -> bool {
         let known = Known { birth: self.birth, status: Status::Leaving };
+        self.leaving_since = self.leaving_since.or(Some(self.now.passed));
         self.view.learn(self.own, known).is_some()
     }
 
     /// Whether there is nobody to wait for who could take what we hold: all others are proved to be gone,
-    /// and either they wanted to go, or there is nothing to take. Who crashed may be back soon.
+    /// and either there is nothing to take, or they wanted to go and none has come back for a while. Who
+    /// crashed may be back soon, and who is restarted as well.
     pub(crate) fn is_the_last(&self) -> bool {
-        let is_empty = self.table.is_empty();
-        let may_come = |peer: &super::Peer| !peer.is_absent && !peer.has_left && !is_empty;
-        self.peers.iter().all(|(node, peer)| self.is_gone(*node) && !may_come(peer))
+        let since = self.leaving_since.unwrap_or(self.now.passed);
+        let has_waited = since.saturating_add(LAST_WAIT) <= self.now.passed;
+        let is_done = has_waited || self.table.is_empty();
+        let may_come = |peer: &super::Peer| {
+            let went = peer.is_absent || peer.has_left;
+            !self.table.is_empty() && !went
+        };
+        let is_over =
+            |(node, peer): (&NodeId, &super::Peer)| self.is_gone(*node) && !may_come(peer);
+        self.peers.is_empty() || (is_done && self.peers.iter().all(is_over))
     }
 
     /// Whether there is a sign, of life or death, of every node, or was time enough for one.

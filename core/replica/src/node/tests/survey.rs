@@ -14,9 +14,11 @@ fn alice() -> Subject {
 }
 
 fn create_of(id: IdHash, subject: &Subject, now: Time) -> Operation {
-    let Operation::Create(id, mut changes) = create(id, now) else { unreachable!() };
-    changes.subject = Some(Some(subject.clone()));
-    Operation::Create(id, changes)
+    let mut operation = create(id, now);
+    if let Operation::Create(_, changes) = &mut operation {
+        changes.subject = Some(Some(subject.clone()));
+    }
+    operation
 }
 
 /// A value so long, in a field of this name.
@@ -35,6 +37,7 @@ impl Pair {
         self.last
     }
 
+    #[allow(clippy::option_option, reason = "whether there is an answer, and what it is")]
     fn found(&self, number: u64) -> Option<Option<&Found>> {
         self.surveyed.iter().find(|it| it.0 == number).map(|it| it.1.as_ref())
     }

@@ -1,5 +1,7 @@
 //! Nodes that die, come back empty, leave, and strangers.
 
+#![expect(clippy::unwrap_used, reason = "what tests do, in functions that they share")]
+
 mod cluster;
 
 use std::io::{Read as _, Write as _};
@@ -19,6 +21,7 @@ use cluster::{Cluster, configs};
 /// Longer than anything takes here that comes to an end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+#[expect(clippy::disallowed_methods, reason = "a client of nodes, which go by the wall clock")]
 fn now() -> Time {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     Time::from_millis(u64::try_from(since.as_millis()).unwrap())
@@ -269,7 +272,7 @@ async fn strangers_who_connect_and_say_nothing_hold_up_nobody() {
     // Twice as many as are greeted at once.
     let strangers: Vec<TcpStream> =
         (0..128).map(|_| TcpStream::connect(ports[0].address()).unwrap()).collect();
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     let b = join(config_b).await.unwrap();
     until_ready(&[&a, &b]).await;
     assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());

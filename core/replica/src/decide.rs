@@ -23,6 +23,8 @@ pub(crate) struct Decision {
     pub(crate) ids: Vec<IdHash>,
     /// What has to be kept before.
     pub(crate) entries: Entries,
+    /// Whether it says that there is no such session, and not that it has ended.
+    pub(crate) is_absence: bool,
 }
 
 /// What decides: what is there, the clock that gives stamps, and what time it is.
@@ -46,6 +48,8 @@ impl Leader<'_> {
     pub(crate) fn decide(&mut self, call: &Call) -> Decision {
         let mut ids = Vec::new();
         let found = find(self.table, call.operation.id(), call.now, &mut ids);
+        let is_create = matches!(call.operation, Operation::Create(..));
+        let is_absence = !is_create && matches!(found, Found::Unknown | Found::Expired(..));
         let done = match &call.operation {
             Operation::Create(id, changes) => self.create(*id, changes),
             Operation::Load(_) => Ok((Reply::Load(loaded(found)), Vec::new())),
@@ -57,7 +61,7 @@ impl Leader<'_> {
             }
         };
         let (reply, entries) = done.unwrap_or_else(|fault| (Reply::Fault(fault), Vec::new()));
-        Decision { reply, ids, entries }
+        Decision { reply, ids, entries, is_absence }
     }
 
     fn create(&mut self, id: IdHash, changes: &Changes) -> Result<(Reply, Entries), Fault> {

@@ -36,12 +36,14 @@ pub enum Mutant {
     ListsWhatIsUnderWay,
     /// Says that it may be killed if all is well with the slots that it leads.
     JudgesOnlyWhatItLeads,
+    /// Says that a session does not exist though another node may hold it.
+    TakesDoubtForAbsence,
 }
 
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::AnswersBeforeOthersHoldIt,
         Self::TakesSilenceForDeath,
         Self::ReadsWithoutGrant,
@@ -58,5 +60,6 @@ impl Mutant {
         Self::ListsWithoutGrant,
         Self::ListsWhatIsUnderWay,
         Self::JudgesOnlyWhatItLeads,
+        Self::TakesDoubtForAbsence,
     ];
 }

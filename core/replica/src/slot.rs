@@ -69,6 +69,8 @@ pub(crate) struct Claim {
     /// Who has answered: its digest, and its era for us.
     pub(crate) answered: BTreeMap<NodeId, (u64, u64)>,
     pub(crate) doubts: BTreeSet<NodeId>,
+    /// Whether this node was in sync when the claim began: it lacks nothing but what others took without it.
+    pub(crate) was_in_sync: bool,
     /// The reign that was handed over.
     pub(crate) handed: Option<Term>,
 }
@@ -80,6 +82,9 @@ pub(crate) struct Lead {
     pub(crate) fills: BTreeMap<NodeId, Fill>,
     /// Who may hold more.
     pub(crate) doubts: BTreeSet<NodeId>,
+    /// Whether that is no more than what they took since they are in doubt. A node that claimed a slot
+    /// that it did not hold may lack all of it.
+    pub(crate) is_complete: bool,
     pub(crate) asks: BTreeMap<NodeId, Asked>,
     /// Whose copy has been merged in this reign, and its digest then.
     pub(crate) merged: BTreeMap<NodeId, u64>,
@@ -197,6 +202,7 @@ impl Lead {
             members: BTreeMap::new(),
             fills: BTreeMap::new(),
             doubts: BTreeSet::new(),
+            is_complete: true,
             asks: BTreeMap::new(),
             merged: BTreeMap::new(),
             number: 0,

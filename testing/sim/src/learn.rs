@@ -135,15 +135,18 @@ fn record(session: &mut Session, effects: &Required, kept: Kept) {
 fn is_ended(run: &mut Run, open: &Open, is_done: bool, kept: Kept) -> Checked {
     let outcome = if is_done { Outcome::Done(Stamp::MAX, kept) } else { Outcome::Unknown };
     set_outcome(run, open, outcome);
-    // Gone: it was ended before, or never made; the one who asked knows that it is over.
+    // Gone: it was ended before. Who asked had been told that it was made, and knows now that it is over,
+    // also when the sides of a cut have met again: unless it was made by a side that who answers has never
+    // counted on, and knows nothing of. Who is in doubt does not say so.
     let session = &mut run.sessions[open.session];
-    let is_told = kept != Kept::Sole && open.required.is_made && !session.is_being_renamed();
-    let knows = is_done || is_told;
+    let is_told = kept == Kept::Sole || open.required.is_made;
+    let knows = is_done || (is_told && !session.is_being_renamed() && !session.is_split);
     if open.id != session.id() || !knows {
         return Ok(());
     }
     let effects = Required { is_ended: true, ..Required::default() };
-    record(session, &effects, kept);
+    let is_sure = is_done || open.required.is_made;
+    record(session, &effects, if is_sure { kept } else { Kept::Sole });
     if is_done && matches!(kept, Kept::Full | Kept::Spilled) {
         let session = run.sessions[open.session].clone();
         check::two_processes_hold_it(&run.world, &session, open, &effects)?;

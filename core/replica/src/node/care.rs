@@ -65,6 +65,17 @@ impl Seat<'_> {
                 self.ask(node);
             }
         }
+        if let Some(lead) = self.place.lead()
+            && lead.doubts.is_empty()
+        {
+            lead.is_complete = true;
+        }
+    }
+
+    /// Whether somebody who may hold more is about to say what.
+    pub(crate) fn is_being_told(&self) -> bool {
+        let doubts = self.place.leading().into_iter().flat_map(|lead| &lead.doubts);
+        doubts.into_iter().any(|node| self.node.is_usable(*node))
     }
 
     /// Whether all who are to hold the slot do, and we know of no other that may hold more.

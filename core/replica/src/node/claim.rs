@@ -32,6 +32,7 @@ pub(crate) struct Held {
 impl Seat<'_> {
     pub(crate) fn claim(&mut self, heir: Option<InSync>, handed: Option<Term>) {
         let own = self.node.own;
+        let was_in_sync = heir.is_some() || self.place.in_sync().is_some();
         let mut asked: BTreeSet<NodeId> = match heir {
             Some(heir) => heir.members.union(&heir.doubts).copied().collect(),
             None => self.node.peers().into_iter().collect(),
@@ -47,6 +48,7 @@ impl Seat<'_> {
             waits_for: asked.into_iter().map(|node| (node, None)).collect(),
             answered: alloc::collections::BTreeMap::new(),
             doubts: BTreeSet::new(),
+            was_in_sync,
             handed,
         });
         self.care_as_claimant();
@@ -192,6 +194,7 @@ impl Seat<'_> {
         let Role::Claiming(claim) = &mut self.place.role else { return };
         let (answered, doubts) =
             (core::mem::take(&mut claim.answered), core::mem::take(&mut claim.doubts));
+        let is_complete = claim.was_in_sync || doubts.is_empty();
         let digest = self.node.table.digest(self.slot);
         let trusts_empty = self.node.makes(Mutant::TrustsAnEmptyCopy);
         let is_in = |theirs: u64| theirs == digest || (trusts_empty && theirs == 0);
@@ -201,7 +204,7 @@ impl Seat<'_> {
         lead.members = in_sync
             .map(|(node, (_, era))| (node, Member { era, kept: 0, is_leaving: false }))
             .collect();
-        lead.doubts = doubts;
+        (lead.doubts, lead.is_complete) = (doubts, is_complete);
         let (term, is_whole) = (self.place.promised, lead.doubts.is_empty());
         self.place.role = Role::Leading(lead);
         self.place.reign = Some(term);

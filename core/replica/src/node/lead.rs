@@ -9,7 +9,7 @@ use super::calls::unavailable;
 use super::seat::Seat;
 use crate::decide::{Decision, Leader};
 use crate::limits::{CALL_TIMEOUT, MAX_PENDING, MAX_WAITING, RESEND_AFTER};
-use crate::message::{Answer, Call, Entries, Kept, Message, Note, OfSlot};
+use crate::message::{Answer, Call, Entries, Kept, Message, Note, OfSlot, Operation};
 use crate::mutant::Mutant;
 use crate::reign::Term;
 use crate::slot::{Asker, Lead, Pending, Stage, Waiting};
@@ -22,6 +22,8 @@ enum Obstacle {
     Write,
     Grant,
     Room,
+    /// Another node is about to say what it holds.
+    Doubt,
 }
 
 impl Seat<'_> {
@@ -42,7 +44,7 @@ impl Seat<'_> {
         match obstacle {
             Obstacle::Write => self.node.note(Note::WaitedForWrite(self.slot)),
             Obstacle::Grant => self.node.note(Note::WaitedForGrant(self.slot)),
-            Obstacle::Room => {}
+            Obstacle::Room | Obstacle::Doubt => {}
         }
         self.node.waiting.insert(self.slot);
         self.node.busy.insert(self.slot);
@@ -60,10 +62,17 @@ impl Seat<'_> {
             return Some(Obstacle::Room);
         }
         let kept = self.kept_of_reads();
-        let Decision { reply, ids, entries } = self.decide(call);
-        let answer = Answer { reply, kept };
+        let Decision { reply, ids, entries, is_absence } = self.decide(call);
+        let mut answer = Answer { reply, kept };
         if entries.is_empty() {
-            let obstacle = self.obstacle(&ids);
+            let mut obstacle = self.obstacle(&ids);
+            if is_absence && kept == Kept::Sole && !self.node.makes(Mutant::TakesDoubtForAbsence) {
+                if self.is_being_told() {
+                    obstacle = obstacle.or(Some(Obstacle::Doubt));
+                } else if !self.may_say_absent(call) {
+                    answer = unavailable();
+                }
+            }
             if obstacle.is_none() {
                 self.node.answer(asker, answer);
             }
@@ -99,6 +108,13 @@ impl Seat<'_> {
             return Some(Obstacle::Write);
         }
         (!self.holds_all_grants()).then_some(Obstacle::Grant)
+    }
+
+    /// Whether that a session is not here means anything while another node may hold more and can not be
+    /// asked: if it could only have been made there since, and nobody counts on its end.
+    fn may_say_absent(&self, call: &Call) -> bool {
+        let is_end = matches!(call.operation, Operation::End(_));
+        self.place.leading().is_some_and(|lead| lead.is_complete) && !is_end
     }
 
     pub(crate) fn kept_of_reads(&self) -> Kept {

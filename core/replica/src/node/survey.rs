@@ -172,7 +172,7 @@ impl Seat<'_> {
     fn can_tell(&self, sought: &Sought) -> bool {
         let Some(lead) = self.place.leading() else { return false };
         let is_sure = self.holds_all_grants() || self.node.makes(Mutant::ListsWithoutGrant);
-        if lead.handing.is_some() || !is_sure {
+        if lead.handing.is_some() || !is_sure || self.is_being_told() {
             return false;
         }
         if self.node.makes(Mutant::ListsWhatIsUnderWay) {

@@ -1,0 +1,361 @@
+//! The servers and the balancer, each a process.
+//!
+//! Invariant: names, addresses and keys stay the same over restarts; nothing else does. There is no
+//! disk: a server that starts again knows nothing.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use abide_servers::{Port, free_port};
+use http::Method;
+use tokio::process::Command;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::browser::{Browser, Cookies};
+use crate::network::Network;
+use crate::places::{Place, Places};
+use crate::process::{Failure, Paused, Process, failed};
+
+/// How long servers may take until all are ready and safe to stop, whatever happened to them.
+const SETTLE_WAIT: Duration = Duration::from_mins(1);
+/// Between two looks at a server.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// All slots.
+const SLOTS: u64 = 4096;
+/// Variables that would change where servers keep sessions.
+const VARIABLES: [&str; 4] = ["ABIDE_KEYS", "ABIDE_KEEP", "ABIDE_KEEP_FROM", "ABIDE_KEEP_NEXT"];
+
+/// Where servers keep sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Keep {
+    /// In each other: what is tested.
+    Nodes,
+    /// Each in its own memory, so that everything is lost: what shows that losses are found.
+    Memory,
+}
+
+/// All processes.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    abide: PathBuf,
+    logs: PathBuf,
+    keys: String,
+    keep: Keep,
+    nodes: String,
+    pub(crate) servers: Vec<Server>,
+    balancer: Option<Process>,
+    network: Option<Network>,
+    pub(crate) places: Arc<Places>,
+}
+
+/// One server: a shop that is a node.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) name: String,
+    listen: SocketAddr,
+    process: Option<Process>,
+    /// Nobody else on this machine takes them while this lives.
+    _ports: Vec<Port>,
+}
+
+impl Cluster {
+    /// Starts so many servers and a balancer, and waits until all is well.
+    pub(crate) async fn start(
+        abide: &Path,
+        logs: &Path,
+        count: usize,
+        keep: Keep,
+        network: Option<Network>,
+    ) -> Result<Self, Failure> {
+        let names = ('a'..='z').map(String::from).take(count);
+        let (mut servers, mut nodes) = (Vec::new(), Vec::new());
+        for (number, name) in names.enumerate() {
+            let (listen, peer, ports) = match &network {
+                Some(_) => (Network::listen(number), Network::peer(number), Vec::new()),
+                None => on_loopback(),
+            };
+            nodes.push(format!("{name}={peer}"));
+            servers.push(Server { name, listen, process: None, _ports: ports });
+        }
+        let place = |server: &Server| Place {
+            name: server.name.clone(),
+            address: server.listen,
+            is_open: AtomicBool::new(true),
+            is_far: AtomicBool::new(false),
+        };
+        let places = servers.iter().map(place).collect();
+        let mut cluster = Self {
+            abide: abide.to_owned(),
+            logs: logs.to_owned(),
+            keys: new_keys(abide).await?,
+            keep,
+            nodes: format!("nodes://{}", nodes.join(",")),
+            servers,
+            balancer: None,
+            network,
+            places: Arc::new(Places {
+                // Until there is one.
+                balancer: SocketAddr::from(([127, 0, 0, 1], 0)),
+                servers: places,
+                is_cut: AtomicBool::new(false),
+            }),
+        };
+        cluster.start_all().await?;
+        Ok(cluster)
+    }
+
+    async fn start_all(&mut self) -> Result<(), Failure> {
+        // At once: each waits for the others before it says that it is ready.
+        let starting: Vec<_> = (0..self.servers.len())
+            .map(|server| {
+                let (command, log) = (self.command(server), self.log(&self.servers[server].name));
+                let keys = self.keys.clone();
+                tokio::spawn(async move { Process::start(command, &keys, &log).await })
+            })
+            .collect();
+        for (server, process) in self.servers.iter_mut().zip(starting) {
+            let process = process.await.map_err(|cause| Failure(cause.to_string()))?;
+            server.process = Some(process?);
+        }
+        self.settle().await?;
+        let balancer = self.start_balancer().await?;
+        let servers = std::mem::take(
+            &mut Arc::get_mut(&mut self.places)
+                .ok_or_else(|| Failure("clients before servers".to_owned()))?
+                .servers,
+        );
+        let is_cut = AtomicBool::new(false);
+        self.places = Arc::new(Places { balancer: balancer.address("listen")?, servers, is_cut });
+        self.balancer = Some(balancer);
+        Ok(())
+    }
+
+    async fn start_balancer(&self) -> Result<Process, Failure> {
+        let mut command = Command::new(&self.abide);
+        Self::complete(&mut command, "balance");
+        command.args(["--listen=127.0.0.1:0", "--admin=127.0.0.1:0"]);
+        command.args(["--check-path=/health", "--check-interval-ms=250"]);
+        for server in &self.servers {
+            command.arg(format!("--server={}={}", server.name, server.listen));
+        }
+        Process::start(command, &self.keys, &self.log("balancer")).await
+    }
+
+    fn command(&self, server: usize) -> Command {
+        let mut command = match &self.network {
+            Some(network) => network.command(server, &self.abide),
+            None => Command::new(&self.abide),
+        };
+        let server = &self.servers[server];
+        Self::complete(&mut command, "app");
+        command.arg(format!("--name={}", server.name));
+        command.arg(format!("--listen={}", server.listen));
+        command.arg(match self.keep {
+            Keep::Nodes => format!("--keep={}", self.nodes),
+            Keep::Memory => "--keep=memory".to_owned(),
+        });
+        command
+    }
+
+    fn complete(command: &mut Command, what: &str) {
+        command.args([what, "--exit-with-stdin", "--keys-from-stdin"]);
+        for variable in VARIABLES {
+            command.env_remove(variable);
+        }
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.logs.join(format!("{name}.log"))
+    }
+
+    /// Kills a server (-9) and waits until it is gone.
+    pub(crate) async fn kill(&mut self, server: usize) {
+        self.places.open(server, false);
+        if let Some(process) = self.servers[server].process.take() {
+            process.kill().await;
+        }
+    }
+
+    /// Asks a server to end, which gives away first what it holds, and waits until it has.
+    pub(crate) async fn end(&mut self, server: usize) -> Result<(), Failure> {
+        self.places.open(server, false);
+        match self.servers[server].process.take() {
+            Some(process) => process.end().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Starts a server again, empty.
+    pub(crate) async fn restart(&mut self, server: usize) -> Result<(), Failure> {
+        let log = self.log(&self.servers[server].name);
+        let process = Process::start(self.command(server), &self.keys, &log).await?;
+        self.servers[server].process = Some(process);
+        self.places.open(server, true);
+        Ok(())
+    }
+
+    /// Lets a server hang.
+    pub(crate) async fn pause(&self, server: usize) -> Result<Paused, Failure> {
+        self.places.open(server, false);
+        match &self.servers[server].process {
+            Some(process) => process.pause().await,
+            None => Err(Failure("a server that does not run can not be paused".to_owned())),
+        }
+    }
+
+    /// Cuts these servers off from the others. Both sides can be reached, and each client keeps to one.
+    pub(crate) async fn cut(&self, far: &[usize]) -> Result<(), Failure> {
+        self.places.is_cut.store(true, Ordering::Relaxed);
+        for (server, place) in self.places.servers.iter().enumerate() {
+            place.is_far.store(far.contains(&server), Ordering::Relaxed);
+        }
+        self.move_servers(far, true).await
+    }
+
+    /// Mends the cut, and waits until the two sides are one.
+    pub(crate) async fn mend(&self, far: &[usize]) -> Result<(), Failure> {
+        self.move_servers(far, false).await?;
+        self.settle().await?;
+        self.places.is_cut.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn move_servers(&self, servers: &[usize], is_far: bool) -> Result<(), Failure> {
+        let Some(network) = &self.network else {
+            return Err(Failure("loopback can not be cut".to_owned()));
+        };
+        for server in servers {
+            network.move_server(*server, is_far).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends all processes, and removes the network that they had.
+    pub(crate) async fn remove(self) {
+        let Self { servers, balancer, network, .. } = self;
+        for process in servers.into_iter().filter_map(|server| server.process).chain(balancer) {
+            process.kill().await;
+        }
+        if let Some(network) = network {
+            network.remove().await;
+        }
+    }
+
+    /// Waits until the other servers lead everything: they have noticed that this one is gone.
+    pub(crate) async fn noticed(&self, gone: usize) -> Result<(), Failure> {
+        let mut browser = Browser::default();
+        let what = format!("nobody takes over from {}", self.servers[gone].name);
+        self.eventually(&what, async || {
+            let mut led = 0;
+            for (number, server) in self.servers.iter().enumerate() {
+                if number != gone {
+                    let (_, answer) = look(&mut browser, server.listen, "/cluster").await;
+                    let json: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+                    led += json.get("slots_led").and_then(serde_json::Value::as_u64).unwrap_or(0);
+                }
+            }
+            led >= SLOTS
+        })
+        .await
+    }
+
+    /// Waits until a server is safe to stop.
+    pub(crate) async fn safe_to_stop(&self, server: usize) -> Result<(), Failure> {
+        self.agrees(server, "/cluster/safe-to-stop").await
+    }
+
+    /// Waits until a server holds all that it should.
+    pub(crate) async fn ready(&self, server: usize) -> Result<(), Failure> {
+        self.agrees(server, "/ready").await
+    }
+
+    /// Waits until all servers are ready and safe to stop.
+    pub(crate) async fn settle(&self) -> Result<Duration, Failure> {
+        let begin = Instant::now();
+        let mut browser = Browser::default();
+        self.eventually("not all servers are ready and safe to stop", async || {
+            // All in one go: that one was well a moment ago says nothing of now.
+            for server in &self.servers {
+                for target in self.signs_of_wellness() {
+                    if look(&mut browser, server.listen, target).await.0 != 200 {
+                        return false;
+                    }
+                }
+            }
+            true
+        })
+        .await?;
+        Ok(begin.elapsed())
+    }
+
+    /// What a server is asked to learn whether it is well.
+    const fn signs_of_wellness(&self) -> &'static [&'static str] {
+        match self.keep {
+            Keep::Nodes => &["/ready", "/cluster/safe-to-stop"],
+            Keep::Memory => &["/ready"],
+        }
+    }
+
+    async fn agrees(&self, server: usize, target: &str) -> Result<(), Failure> {
+        let mut browser = Browser::default();
+        let Server { name, listen, .. } = &self.servers[server];
+        let what = format!("{name} does not say yes to {target}");
+        self.eventually(&what, async || look(&mut browser, *listen, target).await.0 == 200).await
+    }
+
+    async fn eventually(
+        &self,
+        what: &str,
+        mut is_so: impl AsyncFnMut() -> bool,
+    ) -> Result<(), Failure> {
+        let begin = Instant::now();
+        let mut pace = interval(LOOK_EVERY);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !is_so().await {
+            if begin.elapsed() > SETTLE_WAIT {
+                return Err(Failure(format!(
+                    "{what} within {SETTLE_WAIT:?}:\n{}",
+                    self.all().await
+                )));
+            }
+            pace.tick().await;
+        }
+        Ok(())
+    }
+
+    /// What all servers say of themselves.
+    async fn all(&self) -> String {
+        let mut browser = Browser::default();
+        let mut text = String::new();
+        for server in &self.servers {
+            let (status, answer) = look(&mut browser, server.listen, "/cluster").await;
+            _ = writeln!(text, "  {}: {status} {answer}", server.name);
+        }
+        text
+    }
+}
+
+async fn look(browser: &mut Browser, address: SocketAddr, target: &str) -> (u16, String) {
+    match browser.ask(address, Method::GET, target, &Cookies::new()).await {
+        Ok(answer) => (answer.status, String::from_utf8_lossy(&answer.body).into_owned()),
+        Err(kind) => (0, kind.to_owned()),
+    }
+}
+
+/// Where a server listens for clients and for nodes, and what keeps others from there.
+fn on_loopback() -> (SocketAddr, SocketAddr, Vec<Port>) {
+    let (listen, peer) = (free_port(), free_port());
+    let at = |port: &Port| SocketAddr::from(([127, 0, 0, 1], port.number()));
+    (at(&listen), at(&peer), vec![listen, peer])
+}
+
+/// New keys, and the empty line that ends them.
+async fn new_keys(abide: &Path) -> Result<String, Failure> {
+    let made = Command::new(abide).arg("keygen").output().await.map_err(failed("abide keygen"))?;
+    Ok(format!("{}\n\n", String::from_utf8_lossy(&made.stdout).trim()))
+}

@@ -6,7 +6,7 @@
 //! server that does not come up panics with the end of its log.
 //!
 //! ```no_run
-//! let redis = abide_servers::Redis::start();
+//! let mut redis = abide_servers::Redis::start();
 //! println!("{} says {}", redis.url(), redis.cli(&["PING"]));
 //! redis.stop(); // hangs, as a machine does that swaps
 //! redis.cont();

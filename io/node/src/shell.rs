@@ -113,7 +113,9 @@ impl Shell {
             }
             self.flush();
         }
+        // At once, and not after all sessions have been let go: by a refused connection others know.
         listening.abort();
+        let _aborted = listening.await;
     }
 
     fn take(&mut self, input: Input) {

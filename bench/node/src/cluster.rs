@@ -31,8 +31,11 @@ impl Cluster {
         };
         let configs: Vec<Config> = list.iter().map(config).collect();
         let joining: JoinSet<_> = configs.iter().cloned().map(join).collect();
-        let nodes = joining.join_all().await.into_iter().map(|node| node.expect("a node"));
-        let cluster = Self { nodes: nodes.collect(), configs, _ports: ports };
+        let joined = joining.join_all().await.into_iter().map(|node| node.expect("a node"));
+        let mut nodes: Vec<NodeStore> = joined.collect();
+        // They come in the order in which they are ready.
+        nodes.sort_by(|one, other| one.name().cmp(other.name()));
+        let cluster = Self { nodes, configs, _ports: ports };
         cluster.settle().await;
         cluster
     }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use abide_session::Store;
 use abide_store_redis::RedisStore;
 use abide_store_sql::SqlStore;
-use abide_stores_tested::{Kind, Place, Report, Traffic, Victim, alone, held_up};
+use abide_stores_tested::{CLIENTS, Kind, Place, Report, Traffic, Victim, alone, held_up};
 
 /// The limit of a call: what every store has by default.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -172,16 +172,19 @@ fn a_primary_that_hangs_is_replaced() {
     }
 }
 
-/// With `min-replicas-to-write` that primary takes no writes, because its replica has gone over.
+/// With `min-replicas-to-write` that primary takes no writes when it goes on, because its replica has gone
+/// over. What it had answered in the very moment before it hung may not have gone out to the replica: at
+/// most one call of each client, and without the setting it is hundreds.
 #[test]
-fn a_careful_primary_that_hangs_is_replaced_and_takes_nothing_that_is_lost() {
+fn a_careful_primary_that_hangs_is_replaced_and_takes_no_writes_any_more() {
     let mut place = Place::careful_sentinel();
     let what = "primary hung for 3 s, min-replicas-to-write 1";
     let report = struck(what, &mut place, connect, |place| {
         hang(place);
         place.await_agreement();
     });
-    assert!(report.lost_nothing(), "{report}");
+    let lost = report.lost_sessions + report.lost_writes + report.revived;
+    assert!(lost <= u64::try_from(CLIENTS).unwrap(), "more than was under way: {report}");
 }
 
 /// There is no server to kill, so a process is killed that uses the file.

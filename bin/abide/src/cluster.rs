@@ -1,6 +1,7 @@
 //! What a node says of itself over HTTP, for operators, supervisors and balancers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use abide_node::NodeStore;
 use axum::extract::State;
@@ -27,6 +28,16 @@ pub(crate) async fn unready(node: &NodeStore) -> Option<Response> {
     let text = "this node does not hold all that it should yet\n";
     Some((StatusCode::SERVICE_UNAVAILABLE, text).into_response())
 }
+
+/// Gives away what a node holds, before its process ends. It goes on meanwhile.
+pub(crate) async fn leave(node: &NodeStore) {
+    if !node.leave(LEAVE_MAX).await {
+        tracing::warn!("not everything could be given to other nodes in time");
+    }
+}
+
+/// How long a stop waits until other nodes have all that this one holds.
+const LEAVE_MAX: Duration = Duration::from_secs(10);
 
 type Node = State<Arc<Option<NodeStore>>>;
 

@@ -37,8 +37,6 @@ const USER: Key<String> = Key::new("user");
 const USER_CHARACTERS_MAX: usize = 40;
 /// The longest wait that a request may ask for: a minute is more than any test needs.
 const DELAY_MS_MAX: u64 = 60_000;
-/// How long a stop waits until other nodes have all that this one holds.
-const LEAVE_MS_MAX: u64 = 10_000;
 /// How long a stop waits for requests under way.
 const STOP_MS_MAX: u64 = 5_000;
 
@@ -82,10 +80,8 @@ impl Shop {
         let (stopping, stopped) = tokio::sync::oneshot::channel();
         let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
             stop.await;
-            if let Some(node) = node
-                && !node.leave(Duration::from_millis(LEAVE_MS_MAX)).await
-            {
-                tracing::warn!("not everything could be given to other nodes in time");
+            if let Some(node) = node {
+                cluster::leave(&node).await;
             }
             _ = stopping.send(());
         });

@@ -38,6 +38,9 @@ pub(crate) struct Checked {
 }
 
 impl Config {
+    /// The most copies of a session: each write waits for all of them.
+    pub const COPIES_MAX: usize = 5;
+
     /// A node of this name, and all nodes of the cluster, itself among them, as names and `host:port`.
     /// All nodes have to be given the same list; the order does not matter.
     pub fn new<N: Into<String>, A: Into<String>>(
@@ -129,8 +132,9 @@ impl Config {
         if nodes.len() > MAX_NODES {
             return Some(format!("{} nodes; a cluster takes {MAX_NODES}", nodes.len()));
         }
-        if !(1..=5).contains(&self.copies) {
-            return Some(format!("{} copies of each session; it takes 1 to 5", self.copies));
+        if !(1..=Self::COPIES_MAX).contains(&self.copies) {
+            let (copies, most) = (self.copies, Self::COPIES_MAX);
+            return Some(format!("{copies} copies of each session; it takes 1 to {most}"));
         }
         for (name, address) in nodes {
             if name.is_empty() || name.len() > MAX_NAME_BYTES {
@@ -211,7 +215,7 @@ mod tests {
             (Config::new("", [("", "127.0.0.1:1")]).plain(), "no name"),
             (Config::new(long.as_str(), [(long.as_str(), "127.0.0.1:1")]).plain(), "no name"),
             (Config::new("n0", many).plain(), "a cluster takes 32"),
-            (Config::new("a", two).plain().copies(6), "it takes 1 to 5"),
+            (Config::new("a", two).plain().copies(Config::COPIES_MAX + 1), "it takes 1 to 5"),
             (
                 Config::new("a", [("a", "10.0.0.1:1"), ("b", "127.0.0.1:2")]).plain(),
                 "10.0.0.1:1 is",

@@ -25,7 +25,7 @@
 //! | a node hangs or is cut off | nothing; calls that need it wait for up to 0.55 s |
 //! | a second dies before [`NodeStore::is_safe_to_stop`] says yes | what only those two held |
 //! | all nodes are down at once | everything |
-//! | two sides of a cut network both go on | of a counter that both added to, one side's additions |
+//! | two sides of a cut network both go on | of a counter that both added to, one side's additions; and a session that one side ended lives on if the other gave it a new id meanwhile |
 //!
 //! `end_all` is complete when it returns, and not one moment for all: sessions end one after the other
 //! while it runs. If it fails half-way, doing it again ends the rest. In a cut network it fails, having

@@ -1,7 +1,6 @@
 //! `abide node`: one node that serves no visitors.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
@@ -16,9 +15,6 @@ use crate::configuration::{Problem, Problems, value};
 use crate::failure::Failure;
 use crate::keep::{self, KEEP_VARIABLE, Keep};
 use crate::process::{self, LogFormat};
-
-/// How long a stop waits until other nodes have all that this one holds.
-const LEAVE_MAX: Duration = Duration::from_secs(10);
 
 /// Runs until it is asked to stop.
 pub(crate) fn node(arguments: &Node) -> Result<(), Failure> {
@@ -71,9 +67,7 @@ pub(crate) fn node(arguments: &Node) -> Result<(), Failure> {
             .merge(cluster::routes(Some(node)));
         let left = async move {
             stop.await;
-            if !leaving.leave(LEAVE_MAX).await {
-                tracing::warn!("not everything could be given to other nodes in time");
-            }
+            cluster::leave(&leaving).await;
         };
         // Who has left needs no admin listener any more.
         tokio::select! {

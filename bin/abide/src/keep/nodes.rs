@@ -41,9 +41,13 @@ impl NodeList {
         for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
             match parameter.split_once('=') {
                 Some(("copies", copies)) => {
-                    let number = copies.parse().ok().filter(|copies| (1..=5).contains(copies));
+                    let number = copies
+                        .parse()
+                        .ok()
+                        .filter(|copies| (1..=Config::COPIES_MAX).contains(copies));
                     parsed.copies = number.ok_or_else(|| {
-                        Fault::new(format!("`copies={copies}` is out of range"), "write 1 to 5")
+                        let remedy = format!("write 1 to {}", Config::COPIES_MAX);
+                        Fault::new(format!("`copies={copies}` is out of range"), remedy)
                     })?;
                 }
                 Some(("listen", address)) => parsed.listen = Some(address.to_owned()),

@@ -209,6 +209,10 @@ pub(crate) struct App {
     /// --keep-from.
     #[arg(long, value_name = "URL")]
     pub(crate) keep_next: Option<String>,
+    /// The folder in which a server that is a node keeps its sessions, so that they are there again when all
+    /// nodes were down. It is made if need be; each node needs its own
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<String>,
     /// The keys that seal cookies, and values in a sealed+ store, and by which nodes know each other,
     /// one a line as `abide keygen` prints
     /// them: the first seals, all open. Servers behind one balancer need the same keys. The variable

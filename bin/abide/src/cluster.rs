@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use abide_node::NodeStore;
-use axum::extract::State;
+use abide_node::{LoseError, NodeStore};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
 
@@ -18,6 +18,11 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(node: Option<NodeStore>) 
         .route("/cluster/slots", get(slots))
         .route("/cluster/safe-to-stop", get(safe_to_stop))
         .with_state(Arc::new(node))
+}
+
+/// What changes something: for a listener that operators alone reach.
+pub(crate) fn orders(node: NodeStore) -> Router {
+    Router::new().route("/cluster/lost/{name}", post(lost)).with_state(node)
 }
 
 /// Whether a node holds all that it should; if so, none.
@@ -49,6 +54,7 @@ async fn overview(State(node): Node) -> Response {
         "node": node.name(), "nodes": node.names(),
         "sessions": status.sessions, "entries": status.entries, "bytes": status.bytes,
         "slots_led": status.led, "slots_without_leader": status.leaderless,
+        "missed": node.missed().await,
         "ready": node.is_ready().await, "safe_to_stop": node.is_safe_to_stop().await,
     }))
     .into_response()
@@ -69,6 +75,19 @@ async fn safe_to_stop(State(node): Node) -> Response {
     }
     let text = "no: it may have what no other node has for certain\n";
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}
+
+/// Nothing comes back of the node of this name: nobody is to wait for it.
+async fn lost(State(node): State<NodeStore>, Path(name): Path<String>) -> Response {
+    let Err(error) = node.lose(&name).await else {
+        return "nobody waits for it any longer\n".into_response();
+    };
+    let status = match error {
+        LoseError::Unknown => StatusCode::NOT_FOUND,
+        LoseError::Here => StatusCode::CONFLICT,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{error}\n")).into_response()
 }
 
 const NOT_A_NODE: (StatusCode, &str) =

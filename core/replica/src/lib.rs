@@ -15,7 +15,8 @@
 //! grants before the others go on ([`limits`] has the times). Who may not know of all says so
 //! ([`Kept::Sole`]). A [`Survey`] finds sessions in many slots. A node that wants to stop leaves first, so that
 //! others hold what it holds ([`Node::has_left`]), and each says whether it is ready to be used and may be
-//! killed. How it works and why stands in `docs/design/replication.md`; `testing/sim` tries to
+//! killed. It may write down what it takes over ([`journal`]), so that sessions outlast all processes. How it
+//! works and why stands in `docs/design/replication.md`; `testing/sim` tries to
 //! break it.
 //!
 //! What always holds:
@@ -47,6 +48,7 @@ extern crate std;
 mod decide;
 mod entry;
 mod grant;
+pub mod journal;
 mod key;
 pub mod limits;
 mod message;

@@ -43,6 +43,9 @@ pub enum Event {
     Received(NodeId, Letter),
     /// This process wants to stop. Others are to hold what it holds: [`crate::Node::has_left`].
     Leave,
+    /// Somebody who runs the cluster says that nothing comes back of this node, neither its process nor what
+    /// it had on a disk. Of no effect while it can be talked to: [`crate::Node::is_here`].
+    Lost(NodeId),
     /// The time of the last [`Action::Wake`] has come.
     Woken,
 }

@@ -31,7 +31,7 @@ use crate::mutant::Mutant;
 use crate::reign::Term;
 use crate::slot::Place;
 use crate::table::Table;
-use crate::view::{Birth, Known, News, NodeId, View};
+use crate::view::{Birth, Known, News, NodeId, Status, View};
 use around::Around;
 pub use invariants::Broken;
 use seat::Seat;
@@ -112,6 +112,7 @@ impl Node {
             Event::Unreachable(peer) => self.around.unreachable(peer),
             Event::Received(from, letter) => self.received(from, letter),
             Event::Leave => self.leave(),
+            Event::Lost(peer) => self.lose(peer),
             Event::Woken => {}
         }
         self.settle();
@@ -164,6 +165,11 @@ impl Node {
     /// What it knows of processes.
     pub const fn view(&self) -> &View {
         &self.around.view
+    }
+
+    /// Whether it can talk to that node.
+    pub fn is_here(&self, node: NodeId) -> bool {
+        self.around.is_usable(node)
     }
 
     pub(crate) fn seat(&mut self, slot: Slot) -> Option<Seat<'_>> {
@@ -288,6 +294,9 @@ impl Node {
                 }
                 continue;
             }
+            if known.status == Status::Lost {
+                self.around.misses_no_longer(node, known.birth);
+            }
             let before = self.around.view.get(node);
             let Some(news) = self.around.view.learn(node, known) else { continue };
             has_news = true;
@@ -301,10 +310,22 @@ impl Node {
             self.around.gone(node, news, was_leaving);
         }
         if has_news {
+            self.around.has_news_of_nodes = true;
             self.around.forget_judgements();
             self.around.spread_view();
             self.around.all_restless();
         }
+    }
+
+    /// Nothing comes back of this node: what it may have held more is not waited for.
+    fn lose(&mut self, node: NodeId) {
+        if self.is_here(node) || node == self.around.own {
+            return;
+        }
+        let known = self.around.view.get(node).map(|known| known.birth);
+        let missed = self.around.missed.get(&node).copied();
+        let birth = known.max(missed).unwrap_or_default();
+        self.learn([(node, Known { birth, status: Status::Lost })]);
     }
 
     /// Others took this process for dead and went on without it. It keeps what it holds and begins

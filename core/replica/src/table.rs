@@ -27,8 +27,9 @@ use abide_session::{IdHash, Record, Slot, Subject, Time};
 use xxhash_rust::xxh64::xxh64;
 
 use crate::entry::{Entry, Moved};
+use crate::journal;
 use crate::key::Key;
-use crate::packed::{pack_into, unpack_content};
+use crate::packed::{pack, pack_into, unpack_content};
 
 pub use part::Packed;
 use part::{Part, Place, Tick};
@@ -47,6 +48,8 @@ pub struct Table {
     bytes_max: usize,
     /// Where entries are packed.
     scratch: Vec<u8>,
+    /// What has been taken over since somebody asked, if anybody does: see [`crate::journal`].
+    news: Option<Vec<u8>>,
 }
 
 /// What a merge did.
@@ -85,7 +88,18 @@ impl Table {
             bytes: 0,
             bytes_max,
             scratch: Vec::new(),
+            news: None,
         }
+    }
+
+    /// From now on notes what it takes over: [`Table::take_news`].
+    pub(crate) fn note_news(&mut self) {
+        self.news.get_or_insert_default();
+    }
+
+    /// What it has taken over since this was last called, as content of a journal. None if it does not note it.
+    pub(crate) fn take_news(&mut self) -> Option<Vec<u8>> {
+        self.news.as_mut().map(core::mem::take)
     }
 
     /// What is kept under this id, expired or not.
@@ -117,8 +131,13 @@ impl Table {
             }
             self.put(id, &key, &entry, None);
             self.sessions = self.sessions.saturating_add(usize::from(entry.is_session()));
+            if let Some(news) = &mut self.news {
+                journal::write_entry(news, &self.scratch);
+            }
             return Ok(Merged::New);
         };
+        // What changes is mostly one field: it is that which is noted, and not the whole.
+        let change = self.news.is_some().then(|| pack(id, &entry));
         let was_session = merged.is_session();
         let subject = merged.subject().cloned();
         merged.merge(entry);
@@ -131,6 +150,9 @@ impl Table {
         // An entry moves on from a session to something else, and never back.
         let has_ended = was_session && !merged.is_session();
         self.sessions = self.sessions.saturating_sub(usize::from(has_ended));
+        if let (Some(news), Some(change)) = (&mut self.news, change) {
+            journal::write_entry(news, &change);
+        }
         Ok(Merged::Changed)
     }
 

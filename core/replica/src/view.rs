@@ -39,8 +39,11 @@ pub enum Status {
     Up,
     /// It wants to stop: others are to hold what it holds.
     Leaving,
-    /// It is proved to be gone.
+    /// It is proved to be gone. What it had on a disk may come back.
     Dead,
+    /// Somebody who runs the cluster says that nothing of it comes back: its disk is lost, or too old to
+    /// wait for.
+    Lost,
 }
 
 /// What a view learned about a node.
@@ -63,9 +66,9 @@ impl Known {
         Self { birth, status: Status::Dead }
     }
 
-    /// Whether it is proved to be gone.
+    /// Whether it is proved, or said, to be gone.
     pub fn is_dead(&self) -> bool {
-        self.status == Status::Dead
+        self.status >= Status::Dead
     }
 
     /// Whether it wants to stop, and has not yet.
@@ -100,7 +103,7 @@ impl View {
         self.0.insert(node, known);
         let is_same = before.is_some_and(|before| before.birth == known.birth);
         Some(match known.status {
-            Status::Dead => News::Died(node),
+            Status::Dead | Status::Lost => News::Died(node),
             Status::Leaving if is_same => News::Leaves,
             _ => News::Born(node),
         })

@@ -31,6 +31,8 @@ use alloc::vec::Vec;
 use crate::message::Letter;
 
 pub use greeting::{First, Greeting, MAX_GREETING_BYTES, Roster};
+pub(crate) use read::status as read_status;
+pub(crate) use write::status as write_status;
 
 /// The version of the format, which a [`Greeting`] tells.
 pub const VERSION: u16 = 1;

@@ -1,6 +1,7 @@
 //! What a node is told.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use abide_keys::{Key, KeyRing};
 use abide_replica::NodeId;
@@ -23,6 +24,7 @@ pub struct Config {
     bytes_max: usize,
     keys: Option<KeyRing>,
     is_plain: bool,
+    data: Option<PathBuf>,
 }
 
 /// A configuration that can be right.
@@ -35,6 +37,7 @@ pub(crate) struct Checked {
     pub(crate) bytes_max: usize,
     /// None: nodes talk in plain text.
     pub(crate) identity: Option<Identity>,
+    pub(crate) data: Option<PathBuf>,
 }
 
 impl Config {
@@ -56,6 +59,7 @@ impl Config {
             bytes_max: usize::MAX,
             keys: None,
             is_plain: false,
+            data: None,
         }
     }
 
@@ -104,6 +108,14 @@ impl Config {
         self
     }
 
+    /// A folder in which this node keeps its sessions, so that they are there again when all nodes were down:
+    /// what was answered more than 50 ms before, on a disk that is not slow. It is made if need be, for
+    /// this process alone; each node needs its own. Values stand in it as they are. Default: memory alone.
+    #[must_use]
+    pub fn data(self, folder: impl Into<PathBuf>) -> Self {
+        Self { data: Some(folder.into()), ..self }
+    }
+
     pub(crate) fn check(&self) -> Result<Checked, JoinError> {
         let mut nodes = self.nodes.clone();
         nodes.sort();
@@ -124,7 +136,8 @@ impl Config {
         let listen = self.listen.clone().unwrap_or(own_address);
         let identity = self.identity(&addresses, &listen)?;
         let roster = Roster { names, own, copies: self.copies };
-        Ok(Checked { roster, addresses, listen, bytes_max: self.bytes_max, identity })
+        let (bytes_max, data) = (self.bytes_max, self.data.clone());
+        Ok(Checked { roster, addresses, listen, bytes_max, identity, data })
     }
 
     /// What is wrong with the list of nodes, in order of their names.

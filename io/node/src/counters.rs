@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use abide_replica::{Answer, Fault, Kept, Note, Reply};
 
@@ -43,6 +44,16 @@ pub struct Counters {
     pub reigns: u64,
     /// Slots that another node was filled with.
     pub fills: u64,
+    /// Bytes written to the journal, if it keeps one.
+    pub journal_bytes: u64,
+    /// How often the disk was asked to keep what was written to it.
+    pub journal_syncs: u64,
+    /// How long that took at most, in microseconds, since the node started.
+    pub journal_sync_max_micros: u64,
+    /// Copies of the whole table that were completed.
+    pub journal_copies: u64,
+    /// How often the disk failed. What the node takes over is in memory alone until a copy is completed.
+    pub journal_failures: u64,
 }
 
 /// The counters while they count. One thread counts, and who looks is rare.
@@ -106,6 +117,25 @@ impl Counts {
             | Note::Forgot(_) => return,
         };
         add(count, 1);
+    }
+
+    pub(crate) fn journal_written(&self, bytes: usize) {
+        add(&mut self.counters().journal_bytes, bytes);
+    }
+
+    pub(crate) fn journal_synced(&self, took: Duration) {
+        let mut counters = self.counters();
+        add(&mut counters.journal_syncs, 1);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        counters.journal_sync_max_micros = counters.journal_sync_max_micros.max(micros);
+    }
+
+    pub(crate) fn journal_copied(&self) {
+        add(&mut self.counters().journal_copies, 1);
+    }
+
+    pub(crate) fn journal_failed(&self) {
+        add(&mut self.counters().journal_failures, 1);
     }
 
     /// Says something of a node that was not said before.

@@ -1,5 +1,6 @@
 //! Why a node can not join, grouped by what there is to do.
 
+use std::path::PathBuf;
 use std::{error, fmt, io};
 
 /// Why a node could not start. Nothing is left running.
@@ -15,6 +16,14 @@ pub enum JoinError {
         /// Why not.
         cause: io::Error,
     },
+    /// The folder for its sessions can not be used, and nothing in it was changed; it says why. Give another, or
+    /// mend it.
+    Data {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        fault: String,
+    },
     /// The operating system gave no thread.
     Thread(io::Error),
 }
@@ -26,6 +35,9 @@ impl fmt::Display for JoinError {
             Self::Listen { address, cause } => {
                 write!(f, "can not listen at {address} for the other nodes: {cause}")
             }
+            Self::Data { folder, fault } => {
+                write!(f, "can not keep sessions in {}: {fault}", folder.display())
+            }
             Self::Thread(cause) => write!(f, "can not start the node's thread: {cause}"),
         }
     }
@@ -34,7 +46,7 @@ impl fmt::Display for JoinError {
 impl error::Error for JoinError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
-            Self::Config(_) => None,
+            Self::Config(_) | Self::Data { .. } => None,
             Self::Listen { cause, .. } | Self::Thread(cause) => Some(cause),
         }
     }

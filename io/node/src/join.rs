@@ -1,5 +1,6 @@
 //! Starting a node.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::connect::Connector;
 use crate::counters::Counts;
 use crate::error::JoinError;
 use crate::home::Home;
+use crate::journal::Opened;
 use crate::shell::{MAX_INPUTS, Shell};
 use crate::store::{NodeStore, Shared};
 
@@ -30,7 +32,14 @@ pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
     let listen = |cause| JoinError::Listen { address: checked.listen.clone(), cause };
     let listener = std::net::TcpListener::bind(&checked.listen).map_err(listen)?;
     listener.set_nonblocking(true).map_err(listen)?;
-    let birth = Birth(wall().as_millis());
+    let opened = match checked.data.clone() {
+        Some(folder) => Some(open(folder).await?),
+        None => None,
+    };
+    let own_name = checked.roster.name(checked.roster.own);
+    let before = opened.as_ref().and_then(|opened| opened.recovered.birth(own_name));
+    let later = before.map_or(0, |before| before.0.saturating_add(1));
+    let birth = Birth(wall().as_millis().max(later));
     let (inputs, waiting) = mpsc::channel(MAX_INPUTS);
     let counts = Arc::<Counts>::default();
     let home = Arc::new(Home::new(&checked.roster));
@@ -48,6 +57,13 @@ pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
         counts: Arc::clone(&counts),
         last_number: AtomicU64::new(0),
     };
+    let (recovered, journal) = match opened {
+        Some(opened) => {
+            let (recovered, journal) = opened.go_on(Arc::clone(&counts))?;
+            (Some(recovered), Some(journal))
+        }
+        None => (None, None),
+    };
     let stop = Arc::<Notify>::default();
     let stopping = Arc::clone(&stop);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -59,8 +75,11 @@ pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
         runtime.block_on(async move {
             match TcpListener::from_std(listener) {
                 Ok(listener) => {
-                    let make = |now| Node::new(node_config, now);
-                    Shell::new(Arc::new(connector), at_home, make)
+                    let make = |now| match recovered {
+                        Some(recovered) => Node::restored(node_config, recovered, now),
+                        None => Node::new(node_config, now),
+                    };
+                    Shell::new(Arc::new(connector), at_home, journal, make)
                         .run(listener, waiting, &stopping)
                         .await;
                 }
@@ -72,4 +91,10 @@ pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
     let store = NodeStore::of(Shared { inputs, stop, counts, home, roster });
     let _ = tokio::time::timeout(JOIN_WAIT, store.ready()).await;
     Ok(store)
+}
+
+/// Reads what is in the folder, which may take seconds.
+async fn open(folder: PathBuf) -> Result<Opened, JoinError> {
+    let opening = tokio::task::spawn_blocking(move || Opened::folder(&folder)).await;
+    opening.map_err(|error| JoinError::Thread(std::io::Error::other(error)))?
 }

@@ -24,7 +24,7 @@
 //! | one node dies (`kill -9`, power), at any moment | nothing that was acknowledged |
 //! | a node hangs or is cut off | nothing; calls that need it wait for up to 0.55 s |
 //! | a second dies before [`NodeStore::is_safe_to_stop`] says yes | what only those two held |
-//! | all nodes are down at once | everything |
+//! | all nodes are down at once | everything; with [`Config::data`] what was answered in the last 50 ms |
 //! | two sides of a cut network both go on | of a counter that both added to, one side's additions; and a session that one side ended lives on if the other gave it a new id meanwhile |
 //!
 //! `end_all` is complete when it returns, and not one moment for all: sessions end one after the other
@@ -55,6 +55,7 @@ mod error;
 mod home;
 mod identity;
 mod join;
+mod journal;
 mod link;
 mod shell;
 mod store;
@@ -63,4 +64,4 @@ pub use config::Config;
 pub use counters::Counters;
 pub use error::JoinError;
 pub use join::join;
-pub use store::{NodeStore, Status};
+pub use store::{LoseError, NodeStore, Status};

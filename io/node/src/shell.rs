@@ -21,12 +21,15 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::connect::Connector;
 use crate::home::Home;
+use crate::journal::Journal;
 use crate::link::{Fresh, Link, append};
 
 /// Something that comes to a node.
 pub(crate) enum Input {
     Call(Call, oneshot::Sender<Answer>),
     Survey(Survey, oneshot::Sender<Option<Found>>),
+    /// Nothing comes back of this node. False if it can be talked to.
+    Lost(NodeId, oneshot::Sender<bool>),
     /// Gives everything away, and says when that is done.
     Leave(oneshot::Sender<()>),
     /// A question about the node itself.
@@ -63,6 +66,8 @@ pub(crate) struct Shell {
     last_number: u64,
     wake: Instant,
     home: Arc<Home>,
+    /// None: the node keeps its sessions in memory alone.
+    journal: Option<Journal>,
 }
 
 impl Shell {
@@ -70,6 +75,7 @@ impl Shell {
     pub(crate) fn new(
         connector: Arc<Connector>,
         home: Arc<Home>,
+        journal: Option<Journal>,
         make: impl FnOnce(Moment) -> Node,
     ) -> Self {
         let clock = Clock::start();
@@ -85,6 +91,7 @@ impl Shell {
             last_number: 0,
             wake: clock.at(Duration::ZERO),
             home,
+            journal,
         }
     }
 
@@ -98,6 +105,7 @@ impl Shell {
         let listening = tokio::spawn(Arc::clone(&self.connector).listen(listener));
         let mut taken = Vec::with_capacity(INPUTS_AT_ONCE);
         loop {
+            let journal_due = self.journal.as_ref().map(Journal::due);
             tokio::select! {
                 biased;
                 () = stop.notified() => break,
@@ -110,12 +118,20 @@ impl Shell {
                         self.take(input);
                     }
                 }
+                () = until(journal_due) => {}
             }
             self.flush();
+            if let Some(journal) = &mut self.journal {
+                journal.append(&mut self.node);
+                journal.go_on(&self.node);
+            }
         }
         // At once, and not after all sessions have been let go: by a refused connection others know.
         listening.abort();
         let _aborted = listening.await;
+        if let Some(journal) = self.journal {
+            journal.stop();
+        }
     }
 
     fn take(&mut self, input: Input) {
@@ -133,6 +149,11 @@ impl Shell {
             Input::Leave(left) => {
                 self.leaving.push(left);
                 self.step(Event::Leave);
+            }
+            Input::Lost(peer, told) => {
+                let is_here = self.node.is_here(peer);
+                self.step(Event::Lost(peer));
+                let _ = told.send(!is_here);
             }
             Input::Look(look) => look(&mut self.node),
             Input::Up(fresh) => self.connect(fresh),
@@ -256,5 +277,13 @@ impl Shell {
     const fn next_number(&mut self) -> u64 {
         self.last_number = self.last_number.wrapping_add(1);
         self.last_number
+    }
+}
+
+/// Waits until then, or for ever.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }

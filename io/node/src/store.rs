@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::{error, fmt};
 
 use abide_replica::limits::{MAX_PAGE, SKEW};
 use abide_replica::wire::Roster;
@@ -63,7 +64,34 @@ pub struct Status {
     pub led: usize,
     /// Slots that it knows no leader of.
     pub leaderless: usize,
+    /// Nodes that may hold more than this one found on its disk, and are not back yet: until they are, or are
+    /// [lost](NodeStore::lose), what depends on them is answered as [`Kept::Sole`] or not at all.
+    pub missed: usize,
 }
+
+/// Why a node can not be said to be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LoseError {
+    /// No other node has this name.
+    Unknown,
+    /// It can be talked to.
+    Here,
+    /// The node that was told has stopped.
+    Stopped,
+}
+
+impl fmt::Display for LoseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "no other node has this name",
+            Self::Here => "that node is here and can be talked to",
+            Self::Stopped => "this node has stopped",
+        })
+    }
+}
+
+impl error::Error for LoseError {}
 
 impl NodeStore {
     pub(crate) fn of(shared: Shared) -> Self {
@@ -128,6 +156,7 @@ impl NodeStore {
                 bytes: node.table().bytes(),
                 led: Slot::all().filter(|slot| node.in_sync(*slot).is_some()).count(),
                 leaderless: leaders().filter(Option::is_none).count(),
+                missed: node.missed().count(),
             }
         })
         .await
@@ -150,6 +179,32 @@ impl NodeStore {
     /// What it has done since it started.
     pub fn counters(&self) -> Counters {
         self.shared.counts.snapshot()
+    }
+
+    /// The names of those that are [missed](Status::missed).
+    pub async fn missed(&self) -> Vec<String> {
+        let missed = self.look(|node| node.missed().collect::<Vec<_>>()).await;
+        let name = |node| self.shared.roster.name(node).to_owned();
+        missed.unwrap_or_default().into_iter().map(name).collect()
+    }
+
+    /// Says that nothing comes back of another node, neither its process nor what it had on a disk: nobody
+    /// waits for it any longer. All nodes are told. If it does come back, what it has is merged.
+    ///
+    /// # Errors
+    /// [`LoseError`]: nothing changed.
+    pub async fn lose(&self, name: &str) -> Result<(), LoseError> {
+        let roster = &self.shared.roster;
+        let node = roster.node(name).filter(|node| *node != roster.own);
+        let node = node.ok_or(LoseError::Unknown)?;
+        let (say, told) = oneshot::channel();
+        let asked = self.shared.inputs.send(Input::Lost(node, say)).await;
+        asked.map_err(|_stopped| LoseError::Stopped)?;
+        match told.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(LoseError::Here),
+            Err(_stopped) => Err(LoseError::Stopped),
+        }
     }
 
     /// Stops it at once, as a crash would. After [`leave`](NodeStore::leave) nobody misses it.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use crate::browser::{Answer, Browser, Cookies};
-use crate::known::{Random, SESSION_COOKIE, Session, Verdict};
+use crate::known::{Random, SESSION_COOKIE, Session, UNSAFE_FOR, Verdict};
 use crate::places::{Orders, Place, Places};
 use crate::tally::{Counts, HUNG, Tally, Way};
 
@@ -47,6 +47,8 @@ pub(crate) struct Client {
     ended: Vec<Ended>,
     audits: u64,
     way: Way,
+    /// When all servers were last killed at once, as far as it has heard.
+    killed_all: Option<Instant>,
 }
 
 impl Client {
@@ -72,6 +74,7 @@ impl Client {
             ended: Vec::new(),
             audits: 0,
             way: Way::default(),
+            killed_all: None,
         }
     }
 
@@ -83,6 +86,7 @@ impl Client {
             let due = Instant::now() + Duration::from_millis(self.random.next() % THOUGHT_MS);
             sleep_until(due).await;
             self.tally.behind(due.elapsed());
+            self.forget_the_last_moment();
             let audits = self.orders.audits.load(Ordering::Relaxed);
             if audits > self.audits {
                 self.audits = audits;
@@ -100,6 +104,21 @@ impl Client {
     fn choose_way(&mut self) {
         self.way = if self.random.below(2) == 0 { Way::Balanced } else { Way::Direct };
         self.tally.takes(self.number, self.way);
+    }
+
+    /// All servers were killed in one moment: what was acknowledged just before it may be on no disk.
+    fn forget_the_last_moment(&mut self) {
+        let killed_all = self.places.killed_all();
+        if killed_all == self.killed_all {
+            return;
+        }
+        self.killed_all = killed_all;
+        let Some(from) = killed_all.and_then(|at| at.checked_sub(UNSAFE_FOR)) else { return };
+        self.session = self.session.take().filter(|session| session.began < from);
+        for session in self.session.iter_mut().chain(&mut self.suspects) {
+            session.fields.iter_mut().for_each(|field| field.forget(from));
+        }
+        self.ended.retain(|ended| ended.at < from);
     }
 
     async fn step(&mut self) {

@@ -1,18 +1,19 @@
 //! The servers and the balancer, each a process.
 //!
-//! Invariant: names, addresses and keys stay the same over restarts; nothing else does. There is no
-//! disk: a server that starts again knows nothing.
+//! Invariant: names, addresses and keys stay the same over restarts, and what is on disks if servers are to
+//! have them; nothing else does. Without a disk a server that starts again knows nothing.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use abide_servers::{Port, free_port};
 use http::Method;
 use tokio::process::Command;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::browser::{Browser, Cookies};
@@ -35,6 +36,8 @@ const VARIABLES: [&str; 4] = ["ABIDE_KEYS", "ABIDE_KEEP", "ABIDE_KEEP_FROM", "AB
 pub enum Keep {
     /// In each other: what is tested.
     Nodes,
+    /// The same, and each on a disk of its own.
+    NodesWithDisks,
     /// Each in its own memory, so that everything is lost: what shows that losses are found.
     Memory,
 }
@@ -103,13 +106,15 @@ impl Cluster {
                 balancer: SocketAddr::from(([127, 0, 0, 1], 0)),
                 servers: places,
                 is_cut: AtomicBool::new(false),
+                killed_all: Mutex::default(),
             }),
         };
         cluster.start_all().await?;
         Ok(cluster)
     }
 
-    async fn start_all(&mut self) -> Result<(), Failure> {
+    /// Starts all servers.
+    pub(crate) async fn start_servers(&mut self) -> Result<(), Failure> {
         // At once: each waits for the others before it says that it is ready.
         let starting: Vec<_> = (0..self.servers.len())
             .map(|server| {
@@ -122,6 +127,12 @@ impl Cluster {
             let process = process.await.map_err(|cause| Failure(cause.to_string()))?;
             server.process = Some(process?);
         }
+        (0..self.servers.len()).for_each(|server| self.places.open(server, true));
+        Ok(())
+    }
+
+    async fn start_all(&mut self) -> Result<(), Failure> {
+        self.start_servers().await?;
         self.settle().await?;
         let balancer = self.start_balancer().await?;
         let servers = std::mem::take(
@@ -129,8 +140,12 @@ impl Cluster {
                 .ok_or_else(|| Failure("clients before servers".to_owned()))?
                 .servers,
         );
-        let is_cut = AtomicBool::new(false);
-        self.places = Arc::new(Places { balancer: balancer.address("listen")?, servers, is_cut });
+        self.places = Arc::new(Places {
+            balancer: balancer.address("listen")?,
+            servers,
+            is_cut: AtomicBool::new(false),
+            killed_all: Mutex::default(),
+        });
         self.balancer = Some(balancer);
         Ok(())
     }
@@ -156,9 +171,13 @@ impl Cluster {
         command.arg(format!("--name={}", server.name));
         command.arg(format!("--listen={}", server.listen));
         command.arg(match self.keep {
-            Keep::Nodes => format!("--keep={}", self.nodes),
+            Keep::Nodes | Keep::NodesWithDisks => format!("--keep={}", self.nodes),
             Keep::Memory => "--keep=memory".to_owned(),
         });
+        if self.keep == Keep::NodesWithDisks {
+            let folder = self.logs.join(format!("{}-data", server.name));
+            command.arg(format!("--data={}", folder.display()));
+        }
         command
     }
 
@@ -181,6 +200,17 @@ impl Cluster {
         }
     }
 
+    /// Kills all servers (-9) in one moment, as far as there is one, and waits until they are gone.
+    pub(crate) async fn kill_all(&mut self) {
+        (0..self.servers.len()).for_each(|server| self.places.open(server, false));
+        let begun = Instant::now();
+        let running = self.servers.iter_mut().filter_map(|server| server.process.take());
+        // All at once: one after the other would leave each some time to notice.
+        running.map(Process::kill).collect::<JoinSet<()>>().join_all().await;
+        // Only now: nobody acknowledges anything after this.
+        self.places.were_all_killed(begun);
+    }
+
     /// Asks a server to end, which gives away first what it holds, and waits until it has.
     pub(crate) async fn end(&mut self, server: usize) -> Result<(), Failure> {
         self.places.open(server, false);
@@ -190,7 +220,7 @@ impl Cluster {
         }
     }
 
-    /// Starts a server again, empty.
+    /// Starts a server again: empty, or with what is on its disk.
     pub(crate) async fn restart(&mut self, server: usize) -> Result<(), Failure> {
         let log = self.log(&self.servers[server].name);
         let process = Process::start(self.command(server), &self.keys, &log).await?;
@@ -296,8 +326,11 @@ impl Cluster {
     /// What a server is asked to learn whether it is well.
     const fn signs_of_wellness(&self) -> &'static [&'static str] {
         match self.keep {
-            Keep::Nodes => &["/ready", "/cluster/safe-to-stop"],
-            Keep::Memory => &["/ready"],
+            Keep::Nodes | Keep::NodesWithDisks if self.servers.len() > 1 => {
+                &["/ready", "/cluster/safe-to-stop"]
+            }
+            // The only one there is can never be spared.
+            _ => &["/ready"],
         }
     }
 

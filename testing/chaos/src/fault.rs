@@ -33,6 +33,9 @@ pub enum Fault {
     Freeze,
     /// Each server in turn: SIGTERM, its end, a new start, /ready
     Rolling,
+    /// kill -9 of all servers at once, which keep their sessions on disks; then all start again. Of what was
+    /// acknowledged in the last 50 ms nobody promises anything
+    KillAll,
     /// The network between nodes is cut in two for 5 s; clients are on both sides. It takes root
     Cut,
 }
@@ -47,6 +50,7 @@ impl Fault {
             Self::Pause => "pause",
             Self::Freeze => "freeze",
             Self::Rolling => "rolling",
+            Self::KillAll => "kill-all",
             Self::Cut => "cut",
         }
     }
@@ -96,6 +100,13 @@ impl Fault {
                     cluster.ready(server).await?;
                 }
                 Ok(())
+            }
+            Self::KillAll => {
+                for server in &cluster.servers {
+                    tally.strike(&server.name);
+                }
+                cluster.kill_all().await;
+                cluster.start_servers().await
             }
             Self::Cut => {
                 // The smaller side: one of two or three, two of five.

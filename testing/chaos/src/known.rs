@@ -6,6 +6,7 @@
 //! a lost one.
 
 use std::fmt;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -24,6 +25,7 @@ pub(crate) struct Session {
     pub(crate) user: String,
     /// The cookie's value: the session's name among all.
     pub(crate) id: String,
+    pub(crate) began: Instant,
     pub(crate) fields: Vec<Field>,
 }
 
@@ -32,11 +34,16 @@ pub(crate) struct Session {
 pub(crate) struct Field {
     /// The least that a read may give.
     acknowledged: u64,
+    /// What it was when that had been known for so long that it is on a disk.
+    safe: u64,
     /// The most; greater only if the outcome of the last write is unknown.
     tried: u64,
     /// Who acknowledged, or showed, the least, and when.
     source: Option<(String, Instant)>,
 }
+
+/// How long an acknowledgement may be on no disk.
+pub(crate) const UNSAFE_FOR: Duration = Duration::from_millis(50);
 
 /// What a read says of what is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +58,7 @@ pub(crate) enum Verdict {
 
 impl Session {
     pub(crate) fn new(user: String, id: String) -> Self {
-        Self { user, id, fields: vec![Field::default(); FIRST_FIELDS] }
+        Self { user, id, began: Instant::now(), fields: vec![Field::default(); FIRST_FIELDS] }
     }
 
     /// The cookies that a browser has that knows nothing but this session.
@@ -88,8 +95,22 @@ impl Session {
 impl Field {
     /// The last write was acknowledged.
     pub(crate) fn acknowledge(&mut self, whence: &str) {
-        self.acknowledged = self.tried;
-        self.source = Some((format!("acknowledged {whence}"), Instant::now()));
+        self.know(self.tried, format!("acknowledged {whence}"));
+    }
+
+    fn know(&mut self, number: u64, source: String) {
+        let now = Instant::now();
+        if self.source.as_ref().is_none_or(|(_, at)| now.duration_since(*at) >= UNSAFE_FOR) {
+            self.safe = self.acknowledged;
+        }
+        (self.acknowledged, self.source) = (number, Some((source, now)));
+    }
+
+    /// What was acknowledged since this time may be lost.
+    pub(crate) fn forget(&mut self, since: Instant) {
+        if self.source.take_if(|(_, at)| *at >= since).is_some() {
+            self.acknowledged = self.safe;
+        }
     }
 
     /// A read gave this number: what has been seen has to stay.
@@ -101,9 +122,8 @@ impl Field {
             return Verdict::Invented;
         }
         if number > self.acknowledged {
-            self.source = Some((format!("seen {whence}"), Instant::now()));
+            self.know(number, format!("seen {whence}"));
         }
-        self.acknowledged = number;
         Verdict::Right
     }
 }
@@ -148,12 +168,29 @@ mod tests {
 
     #[test]
     fn a_read_is_right_between_what_was_acknowledged_and_what_was_tried() {
-        let mut field = Field { acknowledged: 4, tried: 5, source: None };
+        let mut field = Field { acknowledged: 4, safe: 4, tried: 5, source: None };
         assert_eq!(field.see(3, "at a"), Verdict::Old);
         assert_eq!(field.see(6, "at a"), Verdict::Invented);
         assert_eq!(field.see(4, "at a"), Verdict::Right);
         assert_eq!(field.see(5, "at a"), Verdict::Right);
         assert_eq!(field.see(4, "at a"), Verdict::Old, "what has been seen stays");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_acknowledged_in_the_last_moment_before_all_were_killed_may_be_lost() {
+        let mut field = Field { acknowledged: 4, safe: 4, tried: 5, source: None };
+        field.acknowledge("at a");
+        tokio::time::advance(UNSAFE_FOR).await;
+        for tried in [6, 7] {
+            field.tried = tried;
+            field.acknowledge("at a");
+        }
+        let mut later = field.clone();
+        field.forget(Instant::now() - UNSAFE_FOR / 2);
+        assert_eq!((field.see(4, "at a"), field.see(5, "at a")), (Verdict::Old, Verdict::Right));
+        tokio::time::advance(UNSAFE_FOR * 2).await;
+        later.forget(Instant::now() - UNSAFE_FOR);
+        assert_eq!(later.see(6, "at a"), Verdict::Old);
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::Instant;
 
 /// Where clients ask.
 #[derive(Debug)]
@@ -10,6 +13,8 @@ pub(crate) struct Places {
     pub(crate) servers: Vec<Place>,
     /// Whether nodes are cut off from each other: then two sides go on, and know nothing of each other.
     pub(crate) is_cut: AtomicBool,
+    /// When all servers were last killed at once.
+    pub(crate) killed_all: Mutex<Option<Instant>>,
 }
 
 /// One server.
@@ -38,6 +43,16 @@ impl Places {
     pub(crate) fn name(&self, address: SocketAddr) -> &str {
         let server = self.servers.iter().find(|server| server.address == address);
         server.map_or("the balancer", |server| server.name.as_str())
+    }
+
+    /// All servers were killed, beginning at this time.
+    pub(crate) fn were_all_killed(&self, at: Instant) {
+        *self.killed_all.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+
+    /// When that last was.
+    pub(crate) fn killed_all(&self) -> Option<Instant> {
+        *self.killed_all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this server is asked directly from now on.

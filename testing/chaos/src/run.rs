@@ -81,7 +81,11 @@ impl Run {
     pub async fn go(&self) -> Result<(), Failure> {
         let Plan { abide, logs, nodes, keep, .. } = &self.plan;
         let (network, faults) = self.network().await;
-        let mut cluster = Cluster::start(abide, logs, *nodes, *keep, network).await?;
+        let keep = match keep {
+            Keep::Nodes if faults.contains(&Fault::KillAll) => Keep::NodesWithDisks,
+            keep => *keep,
+        };
+        let mut cluster = Cluster::start(abide, logs, *nodes, keep, network).await?;
         let orders = Arc::new(Orders {
             is_over: AtomicBool::new(false),
             audits: AtomicU64::new(0),

@@ -54,6 +54,24 @@ async fn two_sides_of_a_cut_become_one_and_lose_nothing() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_with_disks_that_are_all_killed_come_back_with_everything() {
+    let _alone = alone();
+    for nodes in [1, 2, 3] {
+        let folder = logs(None).unwrap();
+        let abide = abide_of_this_build().unwrap();
+        let faults = [Fault::KillAll];
+        let mut plan = Plan::new(abide, folder.path().to_owned(), nodes, &faults);
+        plan.time = Duration::from_secs(6);
+        let run = Run::new(plan);
+        let outcome = run.go().await;
+        let report = run.report();
+        println!("{report}");
+        assert!(outcome == Ok(()) && report.is_good(), "{outcome:?}\n{report}");
+        folder.remove();
+    }
+}
+
 /// Each fault once. Nothing may be lost in any run. How long anybody waited is told by one on a machine
 /// that had time for it.
 async fn strike(nodes: usize, seed: u64) {

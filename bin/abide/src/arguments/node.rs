@@ -17,7 +17,8 @@ use clap::Args;
     GET /metrics                what it has counted, for Prometheus\n  \
     GET /cluster                what it holds and leads\n  \
     GET /cluster/slots          who leads each of the 4096 slots\n  \
-    GET /cluster/safe-to-stop   200 if it may be killed now and nothing is lost, else 503\n\n\
+    GET /cluster/safe-to-stop   200 if it may be killed now and nothing is lost, else 503\n  \
+    POST /cluster/lost/NAME     says that nothing comes back of that node: nobody waits for it\n\n\
     docs/operate/nodes.md tells how to run a cluster.")]
 pub(crate) struct Node {
     /// What it calls itself: one of the names in the list
@@ -27,11 +28,16 @@ pub(crate) struct Node {
     /// `ABIDE_KEEP` may hold it instead
     #[arg(long, value_name = "NODES")]
     pub(crate) keep: Option<String>,
+    /// The folder in which it keeps its sessions, so that they are there again when all nodes were down.
+    /// It is made if need be; each node needs its own [default: memory alone]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<String>,
     /// The keys by which nodes know each other, one a line as `abide keygen` prints them: the first is
     /// shown, all are taken. The variable `ABIDE_KEYS` may hold them instead
     #[arg(long, value_name = "FILE")]
     pub(crate) keys_file: Option<String>,
-    /// Where operators look; port 0 takes a free one. There is nothing to change and nothing secret
+    /// Where operators look; port 0 takes a free one. Nothing there is secret, and who reaches it may say
+    /// that another node is lost
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7980")]
     pub(crate) admin: String,
     /// Stop when standard input ends, as it does when the parent dies.

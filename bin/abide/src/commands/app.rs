@@ -19,6 +19,7 @@ pub(crate) fn app(arguments: &App) -> Result<(), Failure> {
         ("keep", arguments.keep.clone()),
         ("keep-from", arguments.keep_from.clone()),
         ("keep-next", arguments.keep_next.clone()),
+        ("data", arguments.data.clone()),
         ("keys-file", arguments.keys_file.clone()),
         ("demo-control", arguments.demo_control.clone()),
     ];

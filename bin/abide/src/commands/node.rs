@@ -21,6 +21,7 @@ pub(crate) fn node(arguments: &Node) -> Result<(), Failure> {
     let flags = [
         ("name", Some(arguments.name.clone())),
         ("keep", arguments.keep.clone()),
+        ("data", arguments.data.clone()),
         ("keys-file", arguments.keys_file.clone()),
         ("admin", Some(arguments.admin.clone())),
     ];
@@ -64,7 +65,8 @@ pub(crate) fn node(arguments: &Node) -> Result<(), Failure> {
                     async { ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics) }
                 }),
             )
-            .merge(cluster::routes(Some(node)));
+            .merge(cluster::routes(Some(node.clone())))
+            .merge(cluster::orders(node));
         let left = async move {
             stop.await;
             cluster::leave(&leaving).await;

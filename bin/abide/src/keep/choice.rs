@@ -3,6 +3,8 @@
 //! Read from flags and, because a URL may hold a password and the flags of a process are there for
 //! everybody to see, from variables of the environment. A flag wins.
 
+use std::path::PathBuf;
+
 use abide_keys::KeyRing;
 
 use super::{Keep, StoreAddress};
@@ -24,6 +26,8 @@ pub(crate) struct Choice {
     pub(crate) keep: Keep,
     /// The other end of a move that is under way.
     pub(crate) other: Other,
+    /// The folder in which this server, if it is a node, keeps what it holds.
+    pub(crate) data: Option<PathBuf>,
     /// What seals sessions in cookies, and values in a `sealed+` store. Always there if either end
     /// needs it.
     pub(crate) keys: Option<Box<KeyRing>>,
@@ -83,8 +87,15 @@ impl Choice {
             refuse(reader, key, &fault, &remedy);
             return None;
         }
+        let data = reader.optional("data", folder);
+        let is_node =
+            [Some(&keep), other.place()].iter().any(|at| matches!(at, Some(Keep::Nodes(_))));
+        if data.is_some() && !is_node {
+            let fault = "only servers that keep the sessions themselves need a folder for them";
+            refuse(reader, "data", fault, "add --keep nodes://..., or leave it out");
+        }
         let (keys, keys_are_new) = keys(reader, surroundings, &keep, &other);
-        Some(Self { keep, other, keys, keys_are_new })
+        Some(Self { keep, other, data, keys, keys_are_new })
     }
 }
 
@@ -264,6 +275,14 @@ fn store(text: &str) -> Result<StoreAddress, Fault> {
     }
 }
 
+/// A folder that is there, or is to be made.
+fn folder(path: &str) -> Result<PathBuf, Fault> {
+    if path.is_empty() {
+        return Err(Fault::new("the name of the folder is empty", "write --data DIR"));
+    }
+    Ok(PathBuf::from(path))
+}
+
 fn refuse_keys(_path: &str) -> Result<KeyRing, Fault> {
     let fault = "sessions in memory are not sealed, so no keys are needed";
     Err(Fault::new(fault, "add --keep cookie or --keep sealed+URL, or leave it out"))
@@ -359,6 +378,8 @@ mod tests {
             (&[store, ("keep-from", "sealed+redis://c:6379")], "outlives this process"),
             (&[store, ("keep-from", "cookie"), ("keep-next", "sqlite://s")], "has one other end"),
             (&[("keep", "redis://"), ("keep-from", "ftp://x")], "`ftp://`"),
+            (&[store, ("data", "d")], "keep the sessions themselves"),
+            (&[("data", "")], "the name of the folder is empty"),
         ] {
             let problems = read(flags, None).expect_err(told);
             assert!(problems.contains(told), "{problems}");

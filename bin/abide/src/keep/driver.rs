@@ -135,6 +135,10 @@ impl Driver {
                     ("letters_received", counters.letters_received),
                     ("bytes_sent", counters.bytes_sent),
                     ("bytes_received", counters.bytes_received),
+                    ("journal_bytes", counters.journal_bytes),
+                    ("journal_synced", counters.journal_syncs),
+                    ("journal_copied", counters.journal_copies),
+                    ("journal_failed", counters.journal_failures),
                 ]
             }
         }

@@ -1,5 +1,6 @@
 //! Going to the place where sessions are kept, before anything else of a command has started.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,13 @@ impl Kept {
     }
 }
 
+/// The server that opens a place.
+struct Server<'a> {
+    name: &'a str,
+    /// Where it keeps what it holds, if it is a node.
+    data: Option<&'a Path>,
+}
+
 /// A store that is elsewhere, open.
 #[derive(Clone, Debug)]
 pub(crate) struct Opened {
@@ -75,17 +83,22 @@ impl Opened {
         Ok(Self::new(driver, store, counted_as, address.kind().name()))
     }
 
-    /// Opens a place that is no memory and no cookie, for the server of this name.
+    /// Opens a place that is no memory and no cookie, for this server.
     async fn place(
         keep: &Keep,
         keys: Option<&KeyRing>,
         counted_as: &str,
-        name: &str,
+        at: &Server<'_>,
     ) -> Result<Self, Failure> {
         match (keep, keys) {
             (Keep::Store(address), _) => Self::open(address, keys, counted_as).await,
             (Keep::Nodes(list), Some(keys)) => {
-                let joined = abide_node::join(list.config(name, keys.clone())).await;
+                let config = list.config(at.name, keys.clone());
+                let config = match at.data {
+                    Some(folder) => config.data(folder),
+                    None => config,
+                };
+                let joined = abide_node::join(config).await;
                 let node = joined.map_err(|error| Failure::Other(error.to_string()))?;
                 let driver = Driver::Node(node);
                 let store = driver.store();
@@ -128,7 +141,8 @@ impl Opened {
 
 /// Opens what was chosen, for the server of this name. On an error nothing is left open.
 pub(crate) async fn open(choice: Choice, name: &str) -> Result<Kept, Failure> {
-    let Choice { keep, other, keys, .. } = choice;
+    let Choice { keep, other, data, keys, .. } = choice;
+    let at = Server { name, data: data.as_deref() };
     let word = keep.word();
     let keys = keys.as_deref();
     match (&keep, other.place()) {
@@ -141,13 +155,13 @@ pub(crate) async fn open(choice: Choice, name: &str) -> Result<Kept, Failure> {
             let ring = keys.ok_or(Failure::Told)?;
             let sessions = SessionLayer::sealed(ring.clone());
             let Some(from) = from else { return Ok(Kept::new(sessions, word)) };
-            let store = Opened::place(from, keys, "other", name).await?;
+            let store = Opened::place(from, keys, "other", &at).await?;
             let sessions = sessions.carry_over_stored(store.observed.clone());
             Ok(Kept { stores: vec![store], ..Kept::new(sessions, word) })
         }
         (_, Some(elsewhere @ (Keep::Store(_) | Keep::Nodes(_)))) => {
-            let here = Opened::place(&keep, keys, "keep", name).await?;
-            let there = Opened::place(elsewhere, keys, "other", name).await?;
+            let here = Opened::place(&keep, keys, "keep", &at).await?;
+            let there = Opened::place(elsewhere, keys, "other", &at).await?;
             let (first, second) = (here.observed.clone(), there.observed.clone());
             let moving = match other {
                 Other::Next(_) => Moving::prepared(first, second),
@@ -162,7 +176,7 @@ pub(crate) async fn open(choice: Choice, name: &str) -> Result<Kept, Failure> {
             Ok(Kept { stores, moving, ..Kept::new(sessions, word) })
         }
         (_, from) => {
-            let store = Opened::place(&keep, keys, word, name).await?;
+            let store = Opened::place(&keep, keys, word, &at).await?;
             let mut sessions = SessionLayer::new(store.observed.clone());
             if let (Some(Keep::Cookie), Some(keys)) = (from, keys) {
                 sessions = sessions.carry_over_sealed(keys.clone());

@@ -30,6 +30,17 @@ impl Nodes {
             format!("app --listen 127.0.0.1:0 --name {name} --keep {} {flags}", self.keep);
         Process::start_with(&arguments, &[("ABIDE_KEYS", &self.keys)])
     }
+
+    /// What a server says that can not start.
+    fn refused(&self, name: &str, flags: &str) -> String {
+        let arguments =
+            format!("app --listen 127.0.0.1:0 --name {name} --keep {} {flags}", self.keep);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_abide"));
+        command.args(arguments.split_whitespace()).env("ABIDE_KEYS", &self.keys);
+        let output = command.output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    }
 }
 
 fn ready(server: &Process) {
@@ -179,4 +190,97 @@ fn a_balancer_that_reads_the_session_id_sends_it_where_it_is_led() {
             assert_eq!((answer.text("server"), answer.text("user")), (name.clone(), "ada".into()));
         }
     }
+}
+
+#[test]
+fn who_is_signed_in_still_is_when_all_nodes_were_killed_and_have_disks() {
+    for count in [1, 2] {
+        let (nodes, folder) = (Nodes::of(count), Folder::new("nodes-data"));
+        let start = |name: &str| {
+            nodes.start_with(name, &format!("--data {}", folder.path().join(name).display()))
+        };
+        let names = &["a", "b"][..count];
+        let mut servers: Vec<Process> = names.iter().map(|name| start(name)).collect();
+        let all_are_ready = |servers: &[Process]| {
+            for server in servers {
+                let mut client = Client::new(server.listen());
+                eventually("/ready", || (client.get("/ready").status == 200).then_some(()));
+            }
+        };
+        all_are_ready(&servers);
+        let mut visitor = Client::new(servers[0].listen());
+        visitor.post("/api/login?user=ada");
+        let mut other = Client::new(servers[0].listen());
+        other.post("/api/login?user=bob");
+        let gone = at(&other, &servers[0]);
+        other.post("/api/logout");
+        let synced = |metrics: &str| {
+            let line = metrics.lines().find(|line| line.contains("journal_synced"));
+            line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
+        };
+        // When the disk has been asked once more, it has all that was answered before.
+        for server in &servers {
+            let mut client = Client::new(server.listen());
+            let mut look = || synced(&String::from_utf8(client.get("/metrics").body).unwrap());
+            visitor.post("/api/incr?k=visits");
+            let before = look();
+            eventually("a disk that is asked", || {
+                visitor.post("/api/incr?k=visits");
+                (look() > before).then_some(())
+            });
+        }
+        let visits = visitor.post("/api/incr?k=visits").json()["value"].as_u64().unwrap();
+        servers.iter_mut().for_each(Process::kill);
+        servers.clear();
+        let servers: Vec<Process> = names.iter().map(|name| start(name)).collect();
+        all_are_ready(&servers);
+        let mut visitor = at(&visitor, &servers[0]);
+        assert_eq!(user(&mut visitor), "ada");
+        // The last is one that may have been answered in the last moment.
+        let after = visitor.post("/api/incr?k=visits").json()["value"].as_u64().unwrap();
+        assert!((visits..=visits + 1).contains(&after), "{visits}, then {after}");
+        assert_eq!(user(&mut at(&gone, &servers[0])), Value::Null, "a logout is final");
+    }
+}
+
+#[test]
+fn a_folder_that_can_not_be_used_is_said_before_anything_starts() {
+    let (nodes, folder) = (Nodes::of(1), Folder::new("nodes-no-data"));
+    let running = nodes.start_with("a", &format!("--data {}", folder.path().display()));
+    let other = Nodes::of(1);
+    let told = other.refused("a", &format!("--data {}", folder.path().display()));
+    assert!(told.contains("another process uses it"), "{told}");
+    drop(running);
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let told = other.refused("a", &format!("--data {}/below", file.display()));
+    assert!(told.contains("can not make the folder"), "{told}");
+}
+
+#[test]
+fn a_node_that_waits_for_another_is_told_that_it_is_lost() {
+    let (nodes, folder) = (Nodes::of(2), Folder::new("nodes-lost"));
+    let node = |name: &str| {
+        let keep = &nodes.keep;
+        let data = folder.path().join(name);
+        let arguments = format!(
+            "node --name {name} --keep {keep} --admin 127.0.0.1:0 --data {}",
+            data.display()
+        );
+        Process::start_with(&arguments, &[("ABIDE_KEYS", &nodes.keys)])
+    };
+    let (mut a, mut b) = (node("a"), node("b"));
+    ready(&a);
+    ready(&b);
+    let mut client = Client::new(a.listen());
+    assert_eq!(client.post("/cluster/lost/b").status, 409, "it is here");
+    assert_eq!(client.post("/cluster/lost/x").status, 404);
+    a.kill();
+    b.kill();
+    drop(a);
+    let a = node("a");
+    let mut client = Client::new(a.listen());
+    assert_eq!(client.get("/cluster").json()["missed"], json!(["b"]));
+    assert_eq!(client.post("/cluster/lost/b").status, 200);
+    assert_eq!(client.get("/cluster").json()["missed"], json!([]));
 }

@@ -35,6 +35,10 @@ pub(crate) struct Around {
     pub(crate) next_round: Duration,
     next_expiry: Duration,
     pub(crate) view: View,
+    /// Whether the view has changed since it was written down.
+    pub(crate) has_news_of_nodes: bool,
+    /// Those that may hold more than we brought from a disk, and by which process: see [`crate::journal`].
+    pub(crate) missed: BTreeMap<NodeId, Birth>,
     peers: BTreeMap<NodeId, Peer>,
     pub(crate) table: Table,
     pub(crate) clock: Clock,
@@ -79,6 +83,8 @@ struct Peer {
     is_connected: bool,
     /// Whether its first message has come on this connection.
     is_greeted: bool,
+    /// Whether one of its processes ever was there since we started.
+    was_met: bool,
     /// Whether a connection is being made, and which process was known then.
     dialed: Option<Dial>,
     /// Nobody has ever been heard of it, and nobody listens.
@@ -106,6 +112,8 @@ impl Around {
             next_round: now.passed,
             next_expiry: now.passed.saturating_add(EXPIRE_EVERY),
             view,
+            has_news_of_nodes: false,
+            missed: BTreeMap::new(),
             peers: others.map(|node| (node, Peer::default())).collect(),
             table: Table::new(usize::MAX),
             clock: Clock::new(own.0),
@@ -225,9 +233,16 @@ impl Around {
 
     pub(crate) fn greet(&mut self, node: NodeId) {
         if let Some(peer) = self.peers.get_mut(&node) {
-            peer.is_greeted = true;
+            (peer.is_greeted, peer.was_met) = (true, true);
         }
         self.all_restless();
+    }
+
+    /// Nothing that this process of the node held comes back.
+    pub(crate) fn misses_no_longer(&mut self, node: NodeId, birth: Birth) {
+        if self.missed.get(&node).is_some_and(|missed| *missed <= birth) {
+            self.missed.remove(&node);
+        }
     }
 
     pub(crate) fn spread_view(&mut self) {

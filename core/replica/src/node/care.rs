@@ -57,7 +57,7 @@ impl Seat<'_> {
         let Some(lead) = self.place.lead() else { return };
         let doubts: Vec<NodeId> = lead.doubts.iter().copied().collect();
         for node in doubts {
-            if self.node.is_gone(node) {
+            if self.node.is_gone_for_good(node) {
                 if let Some(lead) = self.place.lead() {
                     lead.doubts.remove(&node);
                 }

@@ -37,7 +37,7 @@ impl Seat<'_> {
             Some(heir) => heir.members.union(&heir.doubts).copied().collect(),
             None => self.node.peers().into_iter().collect(),
         };
-        asked.retain(|node| *node != own && !self.node.is_gone(*node));
+        asked.retain(|node| *node != own && !self.node.is_gone_for_good(*node));
         if self.node.makes(Mutant::ClaimsWithoutAsking) {
             asked.clear();
         }
@@ -61,7 +61,7 @@ impl Seat<'_> {
         let mut to_ask = Vec::new();
         let nodes: Vec<NodeId> = claim.waits_for.keys().copied().collect();
         for node in nodes {
-            if self.node.is_gone(node) {
+            if self.node.is_gone_for_good(node) {
                 claim.waits_for.remove(&node);
             } else if !self.node.is_well(node) {
                 claim.waits_for.remove(&node);
@@ -99,7 +99,7 @@ impl Seat<'_> {
         let absent = self.absent_in(&held);
         let (is_last, digest, era) = (held.is_last, held.digest, held.era);
         let (own, mut others) = (self.node.own, held.others);
-        others.retain(|node| *node != own && !self.node.is_gone(*node));
+        others.retain(|node| *node != own && !self.node.is_gone_for_good(*node));
         let mut entries = held.entries;
         entries.extend(self.follow_moves(&entries));
         entries.extend(absent);

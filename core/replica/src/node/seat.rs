@@ -144,9 +144,10 @@ impl Seat<'_> {
     }
 
     /// The process of this node is gone. There may be another: what that one holds has to be asked, as
-    /// the process may be the same under another birth.
+    /// the process may be the same under another birth, or have found it on a disk.
     pub(crate) fn on_dead(&mut self, node: NodeId, is_another_born: bool) {
         self.stir();
+        let may_hold_more = is_another_born || !self.node.is_gone_for_good(node);
         let promised = self.place.promised;
         match &mut self.place.role {
             Role::Follower(follower) => {
@@ -165,7 +166,7 @@ impl Seat<'_> {
             }
             Role::Claiming(claim) => {
                 claim.answered.remove(&node);
-                if is_another_born {
+                if may_hold_more {
                     if let Some(asked) = claim.waits_for.get_mut(&node) {
                         *asked = None;
                     }
@@ -177,7 +178,7 @@ impl Seat<'_> {
             Role::Leading(lead) => {
                 lead.members.remove(&node);
                 lead.fills.remove(&node);
-                if !is_another_born {
+                if !may_hold_more {
                     lead.doubts.remove(&node);
                 }
                 lead.asks.remove(&node);

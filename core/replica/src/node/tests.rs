@@ -22,6 +22,7 @@ use crate::message::{Answer, Call, Fault, Kept, OfSlot, Operation, Reply};
 use crate::survey::Found;
 
 mod leave;
+mod restored;
 mod safe;
 mod survey;
 
@@ -380,4 +381,20 @@ fn what_has_expired_goes_a_little_at_a_time() {
         left = now;
     }
     assert_eq!(left, 0);
+}
+
+#[test]
+fn who_has_met_all_others_goes_on_without_them_soon_after_its_start() {
+    let (mut pair, one) = (Pair::new(), id(1, 1));
+    pair.call(0, create(one, pair.now.wall));
+    // Both begin anew, and the cut comes a moment after they have met.
+    pair.pass(10);
+    pair.nodes = [0, 1].map(|own| Some(start(own, pair.slots, pair.now)));
+    pair.connect();
+    pair.pass(200);
+    pair.is_cut = true;
+    pair.pass(700);
+    for machine in [0, 1] {
+        assert_eq!(pair.call(machine, create(id(1, 9), pair.now.wall)).kept, Kept::Sole);
+    }
 }

@@ -74,6 +74,12 @@ impl Roster {
         self.names.get(usize::from(node.0)).map_or("", String::as_str)
     }
 
+    /// The node of this name.
+    pub fn node(&self, name: &str) -> Option<NodeId> {
+        let place = self.names.iter().position(|of| of == name)?;
+        u16::try_from(place).ok().map(NodeId)
+    }
+
     /// What this process says to that node.
     pub fn greeting(&self, birth: Birth, to: NodeId) -> Greeting {
         let (from, to) = (self.name(self.own).to_owned(), self.name(to).to_owned());
@@ -92,9 +98,7 @@ impl Roster {
                 greeting.to, greeting.from
             ));
         }
-        let place = self.names.iter().position(|name| *name == greeting.from);
-        let from = place.and_then(|place| u16::try_from(place).ok()).map(NodeId);
-        let Some(from) = from.filter(|from| *from != self.own) else {
+        let Some(from) = self.node(&greeting.from).filter(|from| *from != self.own) else {
             return Err(format!(
                 "{own:?} has no node {:?} in its list beside itself",
                 greeting.from

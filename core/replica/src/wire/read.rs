@@ -291,11 +291,12 @@ fn view(reader: &mut Reader<'_>) -> Option<Vec<(NodeId, Known)>> {
 }
 
 /// Whether it is dead came first.
-fn status(reader: &mut Reader<'_>) -> Option<Status> {
+pub(crate) fn status(reader: &mut Reader<'_>) -> Option<Status> {
     Some(match reader.number()? {
         0 => Status::Up,
         1 => Status::Dead,
         2 => Status::Leaving,
+        3 => Status::Lost,
         _ => return None,
     })
 }

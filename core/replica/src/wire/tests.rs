@@ -205,7 +205,8 @@ fn of_slots() -> impl Strategy<Value = OfSlot> {
 
 fn messages() -> impl Strategy<Value = Message> {
     let views = || {
-        let statuses = prop::sample::select(vec![Status::Up, Status::Leaving, Status::Dead]);
+        let statuses =
+            prop::sample::select(vec![Status::Up, Status::Leaving, Status::Dead, Status::Lost]);
         let known = (any::<u16>(), numbers(), statuses).prop_map(|(node, birth, status)| {
             (NodeId(node), Known { birth: Birth(birth), status })
         });

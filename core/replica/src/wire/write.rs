@@ -242,11 +242,12 @@ fn view(bytes: &mut Vec<u8>, view: &[(NodeId, Known)]) {
 }
 
 /// Whether it is dead came first.
-const fn status(of: Status) -> u64 {
+pub(crate) const fn status(of: Status) -> u64 {
     match of {
         Status::Up => 0,
         Status::Dead => 1,
         Status::Leaving => 2,
+        Status::Lost => 3,
     }
 }
 

@@ -16,6 +16,10 @@ impl Around {
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let counts = is_settled && heard >= peer.judges_from;
         peer.settled_at = if counts { peer.grants.sent_at(heard) } else { None };
+        if counts && self.is_settled() {
+            // All that it brought back is merged.
+            self.missed.remove(&from);
+        }
     }
 
     /// There is news of births and deaths: what others said before does not count.

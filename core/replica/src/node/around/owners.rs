@@ -15,6 +15,12 @@ impl Around {
         is_absent || self.view.get(node).is_some_and(|known| known.is_dead())
     }
 
+    /// Whether it is gone, and nothing that this node lacks can come back with it: see
+    /// [`crate::journal`].
+    pub(crate) fn is_gone_for_good(&self, node: NodeId) -> bool {
+        self.is_gone(node) && !self.missed.contains_key(&node)
+    }
+
     pub(crate) fn is_silent(&self, node: NodeId) -> bool {
         self.peers.get(&node).is_some_and(|peer| peer.grants.is_dropped)
     }
@@ -59,10 +65,10 @@ impl Around {
         self.peers.is_empty() || (is_done && self.peers.iter().all(is_over))
     }
 
-    /// Whether there is a sign, of life or death, of every node, or was time enough for one.
+    /// Whether there was a sign, of life or death, of every node since the start, or time enough for one.
     pub(crate) fn has_looked_around(&self) -> bool {
         self.now.passed >= self.started.saturating_add(START_WAIT)
-            || self.peers.keys().all(|node| self.is_usable(*node) || self.is_gone(*node))
+            || self.peers.iter().all(|(node, peer)| peer.was_met || self.is_gone(*node))
     }
 
     /// All nodes, the first owner of the slot first.

@@ -21,9 +21,11 @@
 //! # What a node that comes back may not know
 //!
 //! What is on its disk was all that it held when it stopped. Another process may have gone on without it: one
-//! that it knew as living, if that was not proved dead before. So these are *missed*: until such a node is back
-//! and all is well with both, or somebody says that it is lost ([`crate::Event::Lost`]), it may hold more, though
-//! nobody listens at its address, and whatever this node says of a slot alone is [`crate::Kept::Sole`].
+//! that it knew as living. So these are *missed*, and so is who dies, until all slots have a leader that
+//! knows that it does without: what a dead process held is on its disk. Until a missed node is back and all is well
+//! with both, or somebody says that it is lost ([`crate::Event::Lost`]), it may hold more, though nobody listens at
+//! its address: whoever claims a slot without having been in sync with the last leader has it in doubt, and what it
+//! says is [`crate::Kept::Sole`].
 
 use alloc::borrow::ToOwned as _;
 use alloc::collections::BTreeMap;
@@ -31,13 +33,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::{error, fmt, str};
 
-use abide_session::Slot;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::limits::MAX_LETTER_BYTES;
 use crate::table::Table;
 use crate::varint::{Reader, counted, number};
-use crate::view::{Birth, Known, NodeId};
+use crate::view::{Birth, Known};
 use crate::wire::{read_status, write_status};
 
 /// The version of the form of content.
@@ -270,56 +271,6 @@ impl Frames {
         }
         let from = self.at.saturating_add(HEAD_BYTES);
         Found::Whole(from..from.saturating_add(length))
-    }
-}
-
-impl crate::Node {
-    /// A node that has just started, and holds what was on its disk. It goes on to note what it takes over:
-    /// [`Node::take_news`](crate::Node::take_news). Its birth has to be later than
-    /// [`Recovered::birth`] of its name.
-    pub fn restored(config: crate::Config, recovered: Recovered, now: crate::Moment) -> Self {
-        let missed = |(place, name): (usize, &String)| {
-            let node = NodeId(u16::try_from(place).ok()?);
-            Some((node, recovered.missed(name)?)).filter(|_| node != config.own)
-        };
-        let missed = config.roster.iter().enumerate().filter_map(missed).collect();
-        let mut node = Self::new(config, now);
-        node.around.missed = missed;
-        node.around.table = recovered.table;
-        node.around.table.note_news();
-        node.around.has_news_of_nodes = true;
-        node
-    }
-
-    /// What this node has learned since this was last called and would need if it were restored: content for a
-    /// journal. Empty if nothing, or if it was not restored.
-    pub fn take_news(&mut self) -> Vec<u8> {
-        let Some(mut news) = self.around.table.take_news() else { return Vec::new() };
-        if core::mem::take(&mut self.around.has_news_of_nodes) {
-            self.write_nodes(&mut news);
-        }
-        news
-    }
-
-    /// Appends what it knows of others to the content of a copy.
-    pub fn write_nodes(&self, content: &mut Vec<u8>) {
-        for (node, known) in self.around.view.iter() {
-            if let Some(name) = self.around.config.roster.get(usize::from(node.0)) {
-                write_node(content, name, known);
-            }
-        }
-    }
-
-    /// Appends all that it holds of a slot to the content of a copy.
-    pub fn write_slot(&self, slot: Slot, content: &mut Vec<u8>) {
-        for packed in self.around.table.entries(slot, None) {
-            write_entry(content, packed.bytes());
-        }
-    }
-
-    /// The nodes that may hold more than this one brought from its disk, and have not been heard of.
-    pub fn missed(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.around.missed.keys().copied()
     }
 }
 

@@ -14,6 +14,7 @@ mod follow;
 mod invariants;
 mod lead;
 mod leave;
+mod restore;
 mod seat;
 mod stock;
 mod survey;
@@ -303,6 +304,9 @@ impl Node {
             if news == News::Leaves {
                 continue;
             }
+            if known.status == Status::Dead {
+                self.around.may_come_back(node, known.birth);
+            }
             // In both cases the process that was known before, if there was one, is gone.
             let is_another_born = news == News::Born(node);
             self.seats(|seat| seat.on_dead(node, is_another_born));
@@ -353,6 +357,7 @@ impl Node {
                 self.around.all_restless();
             }
         }
+        self.miss_nobody_in_vain();
         self.around.time_out();
         self.go_on_with_surveys();
         self.around.expire();

@@ -69,6 +69,8 @@ pub(crate) struct Claim {
     /// Who has answered: its digest, and its era for us.
     pub(crate) answered: BTreeMap<NodeId, (u64, u64)>,
     pub(crate) doubts: BTreeSet<NodeId>,
+    /// Those who were asked and not in sync with us: what they held may be on a disk when they are gone.
+    pub(crate) others: BTreeSet<NodeId>,
     /// Whether this node was in sync when the claim began: it lacks nothing but what others took without it.
     pub(crate) was_in_sync: bool,
     /// The reign that was handed over.

@@ -97,6 +97,11 @@ impl Table {
         self.news.get_or_insert_default();
     }
 
+    /// Whether it does.
+    pub(crate) const fn notes_news(&self) -> bool {
+        self.news.is_some()
+    }
+
     /// What it has taken over since this was last called, as content of a journal. None if it does not note it.
     pub(crate) fn take_news(&mut self) -> Option<Vec<u8>> {
         self.news.as_mut().map(core::mem::take)

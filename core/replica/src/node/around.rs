@@ -238,6 +238,13 @@ impl Around {
         self.all_restless();
     }
 
+    /// What the process of this node held, which is gone, is on a disk, if ours is.
+    pub(crate) fn may_come_back(&mut self, node: NodeId, birth: Birth) {
+        if self.table.notes_news() {
+            self.missed.insert(node, birth);
+        }
+    }
+
     /// Nothing that this process of the node held comes back.
     pub(crate) fn misses_no_longer(&mut self, node: NodeId, birth: Birth) {
         if self.missed.get(&node).is_some_and(|missed| *missed <= birth) {

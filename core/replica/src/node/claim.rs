@@ -33,11 +33,14 @@ impl Seat<'_> {
     pub(crate) fn claim(&mut self, heir: Option<InSync>, handed: Option<Term>) {
         let own = self.node.own;
         let was_in_sync = heir.is_some() || self.place.in_sync().is_some();
-        let mut asked: BTreeSet<NodeId> = match heir {
-            Some(heir) => heir.members.union(&heir.doubts).copied().collect(),
-            None => self.node.peers().into_iter().collect(),
+        // Who was in sync holds what we hold, so if it is gone nothing is; of all others that is not sure.
+        let (members, mut others) = match heir {
+            Some(heir) => (heir.members, heir.doubts),
+            None => (BTreeSet::new(), self.node.peers().into_iter().collect()),
         };
-        asked.retain(|node| *node != own && !self.node.is_gone_for_good(*node));
+        others.retain(|node| *node != own && !self.node.is_gone_for_good(*node));
+        let members = members.into_iter().filter(|node| *node != own && !self.node.is_gone(*node));
+        let mut asked: BTreeSet<NodeId> = members.chain(others.iter().copied()).collect();
         if self.node.makes(Mutant::ClaimsWithoutAsking) {
             asked.clear();
         }
@@ -48,6 +51,7 @@ impl Seat<'_> {
             waits_for: asked.into_iter().map(|node| (node, None)).collect(),
             answered: alloc::collections::BTreeMap::new(),
             doubts: BTreeSet::new(),
+            others,
             was_in_sync,
             handed,
         });
@@ -61,7 +65,8 @@ impl Seat<'_> {
         let mut to_ask = Vec::new();
         let nodes: Vec<NodeId> = claim.waits_for.keys().copied().collect();
         for node in nodes {
-            if self.node.is_gone_for_good(node) {
+            let may_come_back = claim.others.contains(&node) && !self.node.is_gone_for_good(node);
+            if self.node.is_gone(node) && !may_come_back {
                 claim.waits_for.remove(&node);
             } else if !self.node.is_well(node) {
                 claim.waits_for.remove(&node);
@@ -99,7 +104,7 @@ impl Seat<'_> {
         let absent = self.absent_in(&held);
         let (is_last, digest, era) = (held.is_last, held.digest, held.era);
         let (own, mut others) = (self.node.own, held.others);
-        others.retain(|node| *node != own && !self.node.is_gone_for_good(*node));
+        others.retain(|node| *node != own && !self.node.is_gone(*node));
         let mut entries = held.entries;
         entries.extend(self.follow_moves(&entries));
         entries.extend(absent);

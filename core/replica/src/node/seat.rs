@@ -147,7 +147,7 @@ impl Seat<'_> {
     /// the process may be the same under another birth, or have found it on a disk.
     pub(crate) fn on_dead(&mut self, node: NodeId, is_another_born: bool) {
         self.stir();
-        let may_hold_more = is_another_born || !self.node.is_gone_for_good(node);
+        let may_come_back = !self.node.is_gone_for_good(node);
         let promised = self.place.promised;
         match &mut self.place.role {
             Role::Follower(follower) => {
@@ -166,7 +166,7 @@ impl Seat<'_> {
             }
             Role::Claiming(claim) => {
                 claim.answered.remove(&node);
-                if may_hold_more {
+                if is_another_born || (may_come_back && claim.others.contains(&node)) {
                     if let Some(asked) = claim.waits_for.get_mut(&node) {
                         *asked = None;
                     }
@@ -178,7 +178,7 @@ impl Seat<'_> {
             Role::Leading(lead) => {
                 lead.members.remove(&node);
                 lead.fills.remove(&node);
-                if !may_hold_more {
+                if !is_another_born && !may_come_back {
                     lead.doubts.remove(&node);
                 }
                 lead.asks.remove(&node);

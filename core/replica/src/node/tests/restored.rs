@@ -128,6 +128,30 @@ fn who_saw_the_other_die_waits_for_nobody() {
 }
 
 #[test]
+fn who_is_missed_is_still_missed_after_another_start() {
+    let mut disks = Disks::default();
+    let mut pair = disks.pair();
+    disks.write_down(&mut pair);
+    pair.nodes = [None, None];
+    disks.come_back_alone(&mut pair, 0);
+    // Only the copy that was made since is left.
+    disks.0[0].clear();
+    pair.node(0).write_nodes(&mut disks.0[0]);
+    pair.nodes[0] = None;
+    disks.come_back_alone(&mut pair, 0);
+    assert_eq!(pair.node(0).missed().collect::<Vec<_>>(), [NodeId(1)]);
+}
+
+#[test]
+fn who_dies_is_missed_until_the_slots_are_led_without_it() {
+    let mut pair = Disks::default().pair();
+    pair.kill(0);
+    assert_eq!(pair.node(1).missed().collect::<Vec<_>>(), [NodeId(0)]);
+    pair.pass(200);
+    assert_eq!(pair.node(1).missed().count(), 0);
+}
+
+#[test]
 fn who_is_said_to_be_lost_is_waited_for_no_longer() {
     let (mut disks, one) = (Disks::default(), id(1, 1));
     let mut pair = disks.pair();

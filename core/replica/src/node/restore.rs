@@ -1,0 +1,83 @@
+//! A node that finds on a disk what it held, and what it writes down: see [`crate::journal`].
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use abide_session::Slot;
+
+use super::{Config, Node};
+use crate::journal::{Recovered, write_entry, write_node};
+use crate::message::Moment;
+use crate::view::{Known, NodeId};
+
+impl Node {
+    /// A node that has just started, and holds what was on its disk. It goes on to note what it takes over:
+    /// [`Node::take_news`]. Its birth has to be later than
+    /// [`Recovered::birth`] of its name.
+    pub fn restored(config: Config, recovered: Recovered, now: Moment) -> Self {
+        let missed = |(place, name): (usize, &String)| {
+            let node = NodeId(u16::try_from(place).ok()?);
+            Some((node, recovered.missed(name)?)).filter(|_| node != config.own)
+        };
+        let missed = config.roster.iter().enumerate().filter_map(missed).collect();
+        let mut node = Self::new(config, now);
+        node.around.missed = missed;
+        node.around.table = recovered.table;
+        node.around.table.note_news();
+        node.around.has_news_of_nodes = true;
+        node
+    }
+
+    /// What this node has learned since this was last called and would need if it were restored: content for a
+    /// journal. Empty if nothing, or if it was not restored.
+    pub fn take_news(&mut self) -> Vec<u8> {
+        let Some(mut news) = self.around.table.take_news() else { return Vec::new() };
+        if core::mem::take(&mut self.around.has_news_of_nodes) {
+            self.write_nodes(&mut news);
+        }
+        news
+    }
+
+    /// Appends what it knows of others to the content of a copy. Who is missed counts as living.
+    pub fn write_nodes(&self, content: &mut Vec<u8>) {
+        let missed = self.around.missed.iter().map(|(node, birth)| (*node, Known::up(*birth)));
+        let others = self.around.view.iter();
+        let others = others.filter(|(node, _)| !self.around.missed.contains_key(node));
+        for (node, known) in others.chain(missed) {
+            if let Some(name) = self.around.config.roster.get(usize::from(node.0)) {
+                write_node(content, name, known);
+            }
+        }
+    }
+
+    /// Who is dead is missed no longer when all slots are led by somebody who knows that it does without.
+    pub(crate) fn miss_nobody_in_vain(&mut self) {
+        let view = &self.around.view;
+        let is_dead = |node: &NodeId| view.get(*node).is_some_and(|known| known.is_dead());
+        let dead: Vec<NodeId> = self.around.missed.keys().copied().filter(is_dead).collect();
+        if dead.is_empty() {
+            return;
+        }
+        let mut is_led = true;
+        self.seats(|seat| {
+            let is_whole = seat.place.leading().is_some_and(|lead| lead.doubts.is_empty());
+            is_led = is_led && (is_whole || seat.usable_leader().is_some());
+        });
+        if is_led {
+            self.around.missed.retain(|node, _| !dead.contains(node));
+            self.around.has_news_of_nodes = true;
+        }
+    }
+
+    /// Appends all that it holds of a slot to the content of a copy.
+    pub fn write_slot(&self, slot: Slot, content: &mut Vec<u8>) {
+        for packed in self.around.table.entries(slot, None) {
+            write_entry(content, packed.bytes());
+        }
+    }
+
+    /// The nodes that may hold more than this one brought from its disk, and have not been heard of.
+    pub fn missed(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.around.missed.keys().copied()
+    }
+}

@@ -255,7 +255,9 @@ pub(crate) enum SessionsAction {
 #[derive(Debug, Args)]
 #[command(after_help = concat!("Examples:\n  \
     abide sessions move --from sqlite://sessions.db --to redis://127.0.0.1:6379\n  \
-    ABIDE_KEEP=redis://app:secret@cache1 abide sessions move --from sqlite://sessions.db --json\n\n\
+    ABIDE_KEEP=redis://app:secret@cache1 abide sessions move --from sqlite://sessions.db --json\n  \
+    abide sessions move --from sqlite://sessions.db --keys-file keys --name mover \\\n    \
+    --to nodes://a=10.0.0.1:7946,b=10.0.0.2:7946,mover=10.0.0.1:7947\n\n\
     Exit status: 0 the old store is empty, 1 it is not yet (the text says what to do).\n\n\
     Stores:\n", stores!()))]
 pub(crate) struct MoveSessions {
@@ -265,8 +267,12 @@ pub(crate) struct MoveSessions {
     /// The store to move them to. The variable `ABIDE_KEEP` may hold it instead
     #[arg(long, value_name = "URL")]
     pub(crate) to: Option<String>,
-    /// The keys of a sealed+ store; those of the app. The variable `ABIDE_KEYS` may hold them
-    /// instead
+    /// Where one end is nodes://NAME=HOST:PORT,...: which of them this command is while it runs. The
+    /// name of no server, and in the list of all
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// The keys of a sealed+ store, or of nodes; those of the app. The variable `ABIDE_KEYS` may hold
+    /// them instead
     #[arg(long, value_name = "FILE")]
     pub(crate) keys_file: Option<String>,
     /// Print JSON

@@ -42,7 +42,7 @@ pub(crate) async fn leave(node: &NodeStore) {
 }
 
 /// How long a stop waits until other nodes have all that this one holds.
-const LEAVE_MAX: Duration = Duration::from_secs(10);
+pub(crate) const LEAVE_MAX: Duration = Duration::from_secs(10);
 
 type Node = State<Arc<Option<NodeStore>>>;
 

@@ -10,6 +10,7 @@
 mod address;
 mod choice;
 mod driver;
+mod ends;
 mod nodes;
 mod open;
 
@@ -21,11 +22,11 @@ pub(crate) use address::StoreAddress;
 use address::StoreKind;
 use choice::Other;
 pub(crate) use choice::{
-    Choice, Ends, KEEP_FROM_VARIABLE, KEEP_NEXT_VARIABLE, KEEP_VARIABLE, environment,
-    warn_of_passwords,
+    Choice, KEEP_FROM_VARIABLE, KEEP_NEXT_VARIABLE, KEEP_VARIABLE, environment, warn_of_passwords,
 };
+pub(crate) use ends::Ends;
 pub(crate) use nodes::{NodeList, SCHEME as NODES};
-pub(crate) use open::{Kept, Opened, open};
+pub(crate) use open::{Kept, Opened, Server, open};
 
 /// A place to keep sessions in.
 #[derive(Clone, PartialEq, Eq)]

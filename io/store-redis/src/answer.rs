@@ -7,7 +7,8 @@ use redis::Value;
 use crate::format::{bytes_of, corrupt, newer, stamp_of, stub_of, subject_of, unexpected};
 use crate::script::reply;
 
-/// An answer: a number that says what came of it, and what belongs to that.
+/// An answer: a number that says what came of it, and what belongs to that. Where that is nothing, the
+/// number alone; of a change that only has a stamp to tell, that alone.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// There is nothing to change.
@@ -26,8 +27,11 @@ pub(crate) enum Answer {
 
 impl Answer {
     pub(crate) fn of(replies: Vec<Value>) -> Result<Self, StoreError> {
-        let Some(Value::Array(values)) = replies.into_iter().next() else {
-            return Err(unexpected());
+        let values = match replies.into_iter().next() {
+            Some(Value::Array(values)) => values,
+            Some(kind @ Value::Int(_)) => vec![kind],
+            Some(stamp @ Value::BulkString(_)) => return Ok(Self::Done(vec![stamp])),
+            _ => return Err(unexpected()),
         };
         let mut rest = values.into_iter();
         let Some(Value::Int(kind)) = rest.next() else { return Err(unexpected()) };
@@ -78,23 +82,23 @@ pub(crate) struct Committed {
     pub(crate) stamp: Stamp,
     /// Whose session it is, if that was asked for.
     pub(crate) subject: Option<Subject>,
-    pub(crate) hard_deadline: Time,
+    /// Told of changes that concern it or the subject.
+    pub(crate) hard_deadline: Option<Time>,
 }
 
 impl Committed {
     pub(crate) fn of(values: Vec<Value>) -> Result<Self, StoreError> {
-        let [stamp, subject, Value::Int(hard_deadline)] =
-            <[Value; 3]>::try_from(values).map_err(|_values| unexpected())?
-        else {
-            return Err(unexpected());
-        };
-        let stamp = stamp_of(&bytes_of(stamp)?).ok_or_else(unexpected)?;
-        let subject = match subject {
-            Value::BulkString(bytes) => subject_of(&bytes)?.value,
+        let mut values = values.into_iter();
+        let stamp = bytes_of(values.next().ok_or_else(unexpected)?)?;
+        let subject = match values.next() {
+            Some(Value::BulkString(bytes)) => subject_of(&bytes)?.value,
             _ => None,
         };
-        let hard_deadline = Time::from_millis(u64::try_from(hard_deadline).unwrap_or_default());
-        Ok(Self { stamp, subject, hard_deadline })
+        let hard_deadline = match values.next() {
+            Some(Value::Int(millis)) => Some(Time::from_millis(u64::try_from(millis).unwrap_or(0))),
+            _ => None,
+        };
+        Ok(Self { stamp: stamp_of(&stamp).ok_or_else(unexpected)?, subject, hard_deadline })
     }
 }
 

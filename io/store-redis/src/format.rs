@@ -21,9 +21,11 @@ pub(crate) const SUBJECT: &[u8] = b"\xff";
 /// Names from this byte on are not UTF-8 and not of fields.
 const FIRST_RESERVED: u8 = 0xf5;
 
-const LIVE: u8 = b'L';
-const MOVED: u8 = b'M';
-const ENDED: u8 = b'E';
+pub(crate) const LIVE: u8 = b'L';
+pub(crate) const MOVED: u8 = b'M';
+pub(crate) const ENDED: u8 = b'E';
+/// What the meta of a session has at least.
+pub(crate) const META_BYTES: usize = 56;
 
 /// How much longer than its deadline a key is kept: the server removes what nobody needs by its own
 /// clock, and the clocks of the clients, which decide, may be behind it by so much.

@@ -113,7 +113,7 @@
 //! under the empty name version and latest token, and under each id hash the token of its binding.
 //!
 //! A program in another language may read this. One that writes takes the scripts of this crate
-//! (`src/script`), or it breaks what they promise.
+//! (`src/script`; `names.rs` there says what its names in capitals are), or it breaks what they promise.
 //!
 //! A later version may add bytes at the end of the value under the empty name, and names that begin
 //! with a byte from 245 on, which no UTF-8 does: both are left alone by this one, so two versions can

@@ -1,8 +1,10 @@
 //! What is asked of a server: scripts, which it knows by their hashes, and plain commands.
 //!
 //! A script takes effect as a whole. Each is put together of pieces, so that a server compiles what
-//! one call needs. All begin with a line that makes the server refuse them before they begin, if it
+//! one call needs; what they and the rest of this crate agree on is filled in. All begin with a line that makes the server refuse them before they begin, if it
 //! is a replica, and if it is out of memory unless they only free some.
+
+mod names;
 
 use std::sync::LazyLock;
 
@@ -36,7 +38,7 @@ impl Script {
             Room::Needed => "#!lua\n",
             Room::NotNeeded => "#!lua flags=allow-oom\n",
         };
-        let text = format!("{head}{}", pieces.concat());
+        let text = format!("{head}{}", names::filled_in(&pieces.concat()));
         let hash = redis::Script::new(&text).get_hash().to_owned();
         Self { text, hash }
     }
@@ -50,6 +52,9 @@ enum Room {
 }
 
 const SESSION: &str = include_str!("script/session.lua");
+const LATER: &str = include_str!("script/later.lua");
+const KEEP: &str = include_str!("script/keep.lua");
+const MARK: &str = include_str!("script/mark.lua");
 const RELATIVE: &str = include_str!("script/relative.lua");
 const CHANGE: &str = include_str!("script/change.lua");
 const COMMIT_BODY: &str = include_str!("script/commit.lua");
@@ -59,32 +64,38 @@ pub(crate) static CREATE: LazyLock<Script> =
     LazyLock::new(|| Script::of(Room::Needed, &[include_str!("script/create.lua")]));
 /// Commits what puts values.
 pub(crate) static COMMIT: LazyLock<Script> =
-    LazyLock::new(|| Script::of(Room::Needed, &[SESSION, CHANGE, COMMIT_BODY]));
+    LazyLock::new(|| Script::of(Room::Needed, &[SESSION, LATER, KEEP, CHANGE, COMMIT_BODY]));
 /// Commits what puts nothing.
 pub(crate) static COMMIT_LESS: LazyLock<Script> =
-    LazyLock::new(|| Script::of(Room::NotNeeded, &[SESSION, CHANGE, COMMIT_BODY]));
+    LazyLock::new(|| Script::of(Room::NotNeeded, &[SESSION, LATER, KEEP, CHANGE, COMMIT_BODY]));
 /// Commits what counts.
-pub(crate) static COMMIT_RELATIVE: LazyLock<Script> =
-    LazyLock::new(|| Script::of(Room::Needed, &[SESSION, RELATIVE, CHANGE, COMMIT_BODY]));
+pub(crate) static COMMIT_RELATIVE: LazyLock<Script> = LazyLock::new(|| {
+    Script::of(Room::Needed, &[SESSION, LATER, KEEP, RELATIVE, CHANGE, COMMIT_BODY])
+});
 pub(crate) static RENAME: LazyLock<Script> =
-    LazyLock::new(|| Script::of(Room::Needed, &[SESSION, CHANGE, RENAME_BODY]));
+    LazyLock::new(|| Script::of(Room::Needed, &[SESSION, LATER, KEEP, CHANGE, RENAME_BODY]));
 /// Renames with changes that put nothing.
 pub(crate) static RENAME_LESS: LazyLock<Script> =
-    LazyLock::new(|| Script::of(Room::NotNeeded, &[SESSION, CHANGE, RENAME_BODY]));
-pub(crate) static RENAME_RELATIVE: LazyLock<Script> =
-    LazyLock::new(|| Script::of(Room::Needed, &[SESSION, RELATIVE, CHANGE, RENAME_BODY]));
-pub(crate) static END: LazyLock<Script> =
-    LazyLock::new(|| Script::of(Room::NotNeeded, &[SESSION, include_str!("script/end.lua")]));
-pub(crate) static END_BOUND: LazyLock<Script> =
-    LazyLock::new(|| Script::of(Room::NotNeeded, &[SESSION, include_str!("script/end_bound.lua")]));
-pub(crate) static REBIND: LazyLock<Script> =
-    LazyLock::new(|| Script::of(Room::NotNeeded, &[SESSION, include_str!("script/rebind.lua")]));
+    LazyLock::new(|| Script::of(Room::NotNeeded, &[SESSION, LATER, KEEP, CHANGE, RENAME_BODY]));
+pub(crate) static RENAME_RELATIVE: LazyLock<Script> = LazyLock::new(|| {
+    Script::of(Room::Needed, &[SESSION, LATER, KEEP, RELATIVE, CHANGE, RENAME_BODY])
+});
+pub(crate) static END: LazyLock<Script> = LazyLock::new(|| {
+    Script::of(Room::NotNeeded, &[SESSION, KEEP, MARK, include_str!("script/end.lua")])
+});
+pub(crate) static END_BOUND: LazyLock<Script> = LazyLock::new(|| {
+    Script::of(Room::NotNeeded, &[SESSION, KEEP, MARK, include_str!("script/end_bound.lua")])
+});
+pub(crate) static REBIND: LazyLock<Script> = LazyLock::new(|| {
+    Script::of(Room::NotNeeded, &[SESSION, LATER, include_str!("script/rebind.lua")])
+});
 pub(crate) static BIND: LazyLock<Script> =
-    LazyLock::new(|| Script::of(Room::Needed, &[SESSION, include_str!("script/bind.lua")]));
-pub(crate) static REVOKE: LazyLock<Script> =
-    LazyLock::new(|| Script::of(Room::NotNeeded, &[SESSION, include_str!("script/revoke.lua")]));
+    LazyLock::new(|| Script::of(Room::Needed, &[SESSION, LATER, include_str!("script/bind.lua")]));
+pub(crate) static REVOKE: LazyLock<Script> = LazyLock::new(|| {
+    Script::of(Room::NotNeeded, &[SESSION, LATER, include_str!("script/revoke.lua")])
+});
 pub(crate) static FORGET: LazyLock<Script> =
-    LazyLock::new(|| Script::of(Room::NotNeeded, &[SESSION, include_str!("script/forget.lua")]));
+    LazyLock::new(|| Script::of(Room::NotNeeded, &[include_str!("script/forget.lua")]));
 
 /// A call of a script: its keys, all in one slot, and its arguments.
 #[derive(Debug)]

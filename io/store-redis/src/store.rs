@@ -17,7 +17,7 @@ use crate::client::{Client, Request, one};
 use crate::counters::Counters;
 use crate::dial::Server;
 use crate::error::ConnectError;
-use crate::format::{Stored, decode, encode, first_stamp, keep_ms, millis, subject_of};
+use crate::format::{Stored, decode, encode, first_stamp, keep_ms, millis, subject_of, unexpected};
 use crate::keys::{Key, Keys};
 use crate::script::{self, Call};
 use crate::subjects::is_kept;
@@ -199,10 +199,12 @@ impl RedisStore {
                 Answer::Done(values) => {
                     let Committed { stamp, subject, hard_deadline } = Committed::of(values)?;
                     let subject = changes.subject.clone().unwrap_or(subject);
-                    let is_entered = is_kept(&changes, hard_deadline, now)
-                        && (changes.subject.is_none() || id == presented);
-                    if let Some(subject) = subject.filter(|_| !is_entered) {
-                        self.keep_bound(&subject, id, hard_deadline, now).await?;
+                    if let (Some(subject), Some(hard_deadline)) = (subject, hard_deadline) {
+                        let is_entered = is_kept(&changes, hard_deadline, now)
+                            && (changes.subject.is_none() || id == presented);
+                        if !is_entered {
+                            self.keep_bound(&subject, id, hard_deadline, now).await?;
+                        }
                     }
                     return Ok(Commit::Committed(stamp));
                 }
@@ -277,6 +279,7 @@ impl RedisStore {
                 }
                 Answer::Done(values) => {
                     let Committed { stamp, subject, hard_deadline } = Committed::of(values)?;
+                    let hard_deadline = hard_deadline.ok_or_else(unexpected)?;
                     if let Some(Some(subject)) = &changes.subject {
                         if !is_kept(&changes, hard_deadline, now) {
                             self.keep_bound(subject, to, hard_deadline, now).await?;

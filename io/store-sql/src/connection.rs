@@ -15,7 +15,7 @@ use crate::decide::{Plain, Verdict};
 use crate::error::Fault;
 use crate::row::{Row, columns, parse_id, read_rows};
 use crate::schema::{Database, SchemaFault};
-use crate::{mysql, postgres, sqlite};
+use crate::{mariadb, mysql, postgres, sqlite};
 
 /// Where connections lead.
 #[derive(Clone, Debug)]
@@ -45,9 +45,9 @@ impl Target {
         Ok(match &self.options {
             Options::Postgres(options) => Connection::Postgres(options.connect().await?),
             Options::MySql(options) => {
-                let mut connection = options.connect().await?;
-                mysql::prepare(&mut connection, self.timeout).await?;
-                Connection::MySql(connection)
+                let mut inner = options.connect().await?;
+                let prepares_compound = mysql::prepare(&mut inner, self.timeout).await?;
+                Connection::MySql { inner, prepares_compound }
             }
             Options::Sqlite(options) => Connection::Sqlite(sqlite::open(options).await?),
         })
@@ -57,7 +57,11 @@ impl Target {
 #[derive(Debug)]
 pub(crate) enum Connection {
     Postgres(PgConnection),
-    MySql(MySqlConnection),
+    MySql {
+        inner: MySqlConnection,
+        /// It is a MariaDB, and has not refused what `mariadb.rs` asks of it.
+        prepares_compound: bool,
+    },
     Sqlite(SqliteConnection),
 }
 
@@ -70,7 +74,7 @@ macro_rules! on {
     ($connection:expr, $inner:ident => $body:expr) => {
         match $connection {
             Connection::Postgres($inner) => $body,
-            Connection::MySql($inner) => $body,
+            Connection::MySql { inner: $inner, .. } => $body,
             Connection::Sqlite($inner) => $body,
         }
     };
@@ -140,7 +144,7 @@ impl Connection {
     pub(crate) const fn database(&self) -> Database {
         match self {
             Self::Postgres(_) => Database::Postgres,
-            Self::MySql(_) => Database::MySql,
+            Self::MySql { .. } => Database::MySql,
             Self::Sqlite(_) => Database::Sqlite,
         }
     }
@@ -223,7 +227,15 @@ impl Connection {
     pub(crate) async fn commit(&mut self, id: IdHash, plain: &Plain) -> Result<Verdict, Fault> {
         match self {
             Self::Postgres(inner) => postgres::commit(inner, id, plain).await,
-            Self::MySql(inner) => mysql::commit(inner, id, plain).await,
+            Self::MySql { inner, prepares_compound } => {
+                if *prepares_compound && mariadb::takes(plain) {
+                    match mariadb::commit(inner, id, plain).await {
+                        Err(fault) if mariadb::is_unsupported(&fault) => *prepares_compound = false,
+                        outcome => return outcome,
+                    }
+                }
+                mysql::commit(inner, id, plain).await
+            }
             Self::Sqlite(_) => Ok(Verdict::Contended),
         }
     }
@@ -237,7 +249,15 @@ impl Connection {
     ) -> Result<Verdict, Fault> {
         match self {
             Self::Postgres(inner) => postgres::end(inner, id, now, reading).await,
-            Self::MySql(inner) => mysql::end(inner, id, now, reading).await,
+            Self::MySql { inner, prepares_compound } => {
+                if *prepares_compound {
+                    match mariadb::end(inner, id, now, reading).await {
+                        Err(fault) if mariadb::is_unsupported(&fault) => *prepares_compound = false,
+                        outcome => return outcome,
+                    }
+                }
+                mysql::end(inner, id, now, reading).await
+            }
             Self::Sqlite(_) => Ok(Verdict::Contended),
         }
     }
@@ -246,7 +266,7 @@ impl Connection {
     pub(crate) async fn is_read_only(&mut self) -> Result<bool, Fault> {
         match self {
             Self::Postgres(inner) => postgres::is_read_only(inner).await,
-            Self::MySql(inner) => mysql::is_read_only(inner).await,
+            Self::MySql { inner, .. } => mysql::is_read_only(inner).await,
             Self::Sqlite(inner) => sqlite::is_read_only(inner).await,
         }
     }
@@ -255,7 +275,7 @@ impl Connection {
     pub(crate) async fn unsuitable_version(&mut self) -> Result<Option<String>, Fault> {
         match self {
             Self::Postgres(inner) => postgres::unsuitable_version(inner).await,
-            Self::MySql(inner) => mysql::unsuitable_version(inner).await,
+            Self::MySql { inner, .. } => mysql::unsuitable_version(inner).await,
             Self::Sqlite(_) => Ok(None),
         }
     }
@@ -264,7 +284,7 @@ impl Connection {
     pub(crate) async fn migrate(&mut self, may_migrate: bool) -> Result<(), SchemaFault> {
         match self {
             Self::Postgres(inner) => postgres::migrate(inner, may_migrate).await,
-            Self::MySql(inner) => mysql::migrate(inner, may_migrate).await,
+            Self::MySql { inner, .. } => mysql::migrate(inner, may_migrate).await,
             Self::Sqlite(inner) => sqlite::migrate(inner, may_migrate).await,
         }
     }

@@ -194,7 +194,7 @@ fn sqlite_code(code: &str) -> Option<i64> {
     if code.len() == 5 { None } else { code.parse::<i64>().ok().map(|code| code & 0xff) }
 }
 
-fn mysql_number(cause: &dyn DatabaseError) -> Option<u16> {
+pub(crate) fn mysql_number(cause: &dyn DatabaseError) -> Option<u16> {
     cause.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
 }
 

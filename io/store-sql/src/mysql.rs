@@ -1,4 +1,4 @@
-//! What only MySQL and MariaDB do.
+//! What only MySQL and MariaDB do; `mariadb.rs` has the form that MariaDB takes of a commit and an end.
 //!
 //! A commit is one text of several statements, and so one round trip. The first locks the session and
 //! takes what it needs of it into variables of the connection; from these follow a verdict and a
@@ -30,11 +30,11 @@ const MIGRATION_WAIT_SECS: u64 = 60;
 /// hexadecimal, with a comma each.
 const CONFLICTS_BYTES_MAX: usize = MAX_FIELDS * (abide_session::MAX_FIELD_NAME_BYTES * 2 + 1);
 
-/// Makes a new connection what the statements here need.
+/// Makes a new connection what the statements here need, and says whether it leads to a MariaDB.
 pub(crate) async fn prepare(
     connection: &mut MySqlConnection,
     timeout: Duration,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let wait_secs = timeout.as_secs().max(1);
     // The last one is for MariaDB alone: whoever is cut off in the middle of a change must not keep
     // the session locked until the server notices.
@@ -42,10 +42,11 @@ pub(crate) async fn prepare(
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
          SET SESSION innodb_lock_wait_timeout = {wait_secs}, \
          group_concat_max_len = {CONFLICTS_BYTES_MAX} \
-         /*M!100300 , idle_transaction_timeout = {wait_secs} */"
+         /*M!100300 , idle_transaction_timeout = {wait_secs} */; SELECT version()"
     );
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
-    Ok(())
+    let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(connection).await?;
+    let version: String = row.try_get_unchecked(0)?;
+    Ok(version.contains("MariaDB"))
 }
 
 pub(crate) async fn commit(
@@ -187,7 +188,8 @@ async fn run(connection: &mut MySqlConnection, text: Text) -> Result<Verdict, Fa
     }
 }
 
-fn verdict(row: &MySqlRow) -> Result<Verdict, Fault> {
+/// What a server answered to a commit or an end.
+pub(crate) fn verdict(row: &MySqlRow) -> Result<Verdict, Fault> {
     match row.try_get_unchecked::<i64, _>(0)? {
         0 => Ok(Verdict::Done(row.try_get_unchecked(1)?)),
         // Of 7 an expired session was ended.
@@ -217,7 +219,7 @@ fn name_of_hex(hex: &str) -> Option<FieldName> {
     FieldName::new(String::from_utf8(digits.collect::<Option<_>>()?).ok()?).ok()
 }
 
-fn most(limit: usize) -> i64 {
+pub(crate) fn most(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use abide_keys::KeyRing;
 
-use super::{Keep, StoreAddress};
+use super::Keep;
 use crate::configuration::ring::key_ring;
 use crate::configuration::surroundings::Surroundings;
 use crate::configuration::{Fault, Place, Problem, Reader, Written};
@@ -156,7 +156,7 @@ impl Other {
     }
 }
 
-fn refuse(reader: &mut Reader, key: &'static str, fault: &str, remedy: &str) {
+pub(super) fn refuse(reader: &mut Reader, key: &'static str, fault: &str, remedy: &str) {
     let place = reader.place(key).unwrap_or(Place::Flag);
     reader.note(Problem::at(&place, key, fault.to_owned(), remedy.to_owned()));
 }
@@ -185,7 +185,7 @@ fn keys(
 }
 
 /// The keys by which nodes know each other.
-fn secret_of_nodes(
+pub(super) fn secret_of_nodes(
     reader: &mut Reader,
     surroundings: &Surroundings<'_>,
     flag: &'static str,
@@ -201,7 +201,7 @@ fn secret_of_nodes(
 
 /// The keys, where cookies are sealed, or what this flag names holds what was sealed before or will be
 /// opened later; and whether they were drawn just now.
-fn seal(
+pub(super) fn seal(
     reader: &mut Reader,
     surroundings: &Surroundings<'_>,
     cookies: bool,
@@ -219,60 +219,6 @@ fn seal(
         refuse(reader, flag, fault, "set --keys-file to what `abide keygen` prints");
     }
     (Some(Box::new(ring)), are_new)
-}
-
-/// The two stores of a move that is done as a whole, and the keys of what is sealed in them.
-#[derive(Debug)]
-pub(crate) struct Ends {
-    /// Where sessions are.
-    pub(crate) from: StoreAddress,
-    /// Where they go.
-    pub(crate) to: StoreAddress,
-    /// There if either needs it.
-    pub(crate) keys: Option<Box<KeyRing>>,
-}
-
-impl Ends {
-    /// The variables of `--from` and `--to`.
-    pub(crate) const VARIABLES: [(&'static str, &'static str); 2] =
-        [("from", KEEP_FROM_VARIABLE), ("to", KEEP_VARIABLE)];
-
-    /// What was written, if it is right; what is wrong stays with the reader.
-    pub(crate) fn read(reader: &mut Reader, surroundings: &Surroundings<'_>) -> Option<Self> {
-        let mut end = |flag| {
-            if !reader.has(flag) {
-                refuse(reader, flag, "a store is missing", "write its URL");
-            }
-            reader.optional(flag, store)
-        };
-        let (from, to) = (end("from"), end("to"));
-        let (from, to) = (from?, to?);
-        if from == to {
-            refuse(reader, "to", "the sessions are there already", "name another store");
-        }
-        let sealed = [("from", &from), ("to", &to)].into_iter().find(|(_, at)| at.is_sealed());
-        let (keys, _) = seal(reader, surroundings, false, sealed.map(|(flag, _)| flag));
-        Some(Self { from, to, keys })
-    }
-}
-
-/// A place that can be walked through as a whole.
-fn store(text: &str) -> Result<StoreAddress, Fault> {
-    match Keep::parse(text)? {
-        Keep::Store(address) => Ok(address),
-        Keep::Memory => Err(Fault::new(
-            "sessions in the memory of a server end with it, so they can not move",
-            "write the URL of a store",
-        )),
-        Keep::Nodes(_) => Err(Fault::new(
-            "only servers that are nodes reach what is kept on nodes",
-            "write the URL of a store; to or from nodes, give the servers --keep-from",
-        )),
-        Keep::Cookie => Err(Fault::new(
-            "sessions in cookies are where their browsers are",
-            "write the URL of a store; those in cookies move by `abide app --keep-from cookie`",
-        )),
-    }
 }
 
 /// A folder that is there, or is to be made.
@@ -294,13 +240,13 @@ fn refuse_keys_of_plain(_path: &str) -> Result<KeyRing, Fault> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::num::NonZeroUsize;
 
     use super::*;
 
     /// What these flags mean, or all that is wrong with them.
-    fn read_by<T>(
+    pub(in crate::keep) fn read_by<T>(
         flags: &[(&'static str, &str)],
         keys: Option<&str>,
         read: impl Fn(&mut Reader, &Surroundings<'_>) -> Option<T>,
@@ -327,11 +273,7 @@ mod tests {
         read_by(flags, keys, Choice::read)
     }
 
-    fn move_of(flags: &[(&'static str, &str)], keys: Option<&str>) -> Result<Ends, String> {
-        read_by(flags, keys, Ends::read)
-    }
-
-    fn key() -> String {
+    pub(in crate::keep) fn key() -> String {
         abide_keys::Key::new([9; abide_keys::Key::BYTES]).expose().to_string()
     }
 
@@ -384,15 +326,6 @@ mod tests {
             let problems = read(flags, None).expect_err(told);
             assert!(problems.contains(told), "{problems}");
         }
-        let neither = move_of(&[("from", "cookie"), ("to", "memory")], None).unwrap_err();
-        assert!(neither.contains("--from: sessions in cookies"), "{neither}");
-        assert!(neither.contains("--to: sessions in the memory"), "{neither}");
-        assert_eq!(move_of(&[], None).unwrap_err().lines().count(), 2);
-        let same = move_of(&[("from", "sqlite://s"), ("to", "sqlite://s")], None).unwrap_err();
-        assert!(same.contains("there already"), "{same}");
-        let sealed = [("from", "sqlite://s"), ("to", "sealed+sqlite://s")];
-        assert!(move_of(&sealed, None).unwrap_err().contains("--to: what is sealed"));
-        assert!(move_of(&sealed, Some(&key())).unwrap().keys.is_some());
         let both = read(&[("keep", "redis://"), ("keep-from", "ftp://x")], None).unwrap_err();
         assert_eq!(both.lines().count(), 2, "all errors at once: {both}");
     }

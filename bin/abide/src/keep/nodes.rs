@@ -77,6 +77,11 @@ impl NodeList {
         }
     }
 
+    /// On how many of them each session is to be.
+    pub(crate) const fn copies(&self) -> usize {
+        self.copies
+    }
+
     /// As it was typed. There is nothing secret in it.
     pub(super) fn as_str(&self) -> &str {
         &self.text

@@ -50,10 +50,10 @@ impl Kept {
 }
 
 /// The server that opens a place.
-struct Server<'a> {
-    name: &'a str,
+pub(crate) struct Server<'a> {
+    pub(crate) name: &'a str,
     /// Where it keeps what it holds, if it is a node.
-    data: Option<&'a Path>,
+    pub(crate) data: Option<&'a Path>,
 }
 
 /// A store that is elsewhere, open.
@@ -68,7 +68,7 @@ pub(crate) struct Opened {
 impl Opened {
     /// Opens a store, and puts around it what seals its values if it is one that is sealed. In what
     /// is counted it has this name.
-    pub(crate) async fn open(
+    async fn open(
         address: &StoreAddress,
         keys: Option<&KeyRing>,
         counted_as: &str,
@@ -84,7 +84,7 @@ impl Opened {
     }
 
     /// Opens a place that is no memory and no cookie, for this server.
-    async fn place(
+    pub(crate) async fn place(
         keep: &Keep,
         keys: Option<&KeyRing>,
         counted_as: &str,

@@ -1,18 +1,19 @@
 //! Sessions that move from one store to another while their users are signed in.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use abide_servers::Redis;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Folder, Process};
+use crate::harness::process::signal;
+use crate::harness::{Client, Folder, Process, bulk, eventually};
 
 const USERS: usize = 20;
 
 /// Two places: a file, and a Redis.
 struct Places {
     _folder: Folder,
-    _redis: Redis,
+    redis: Redis,
     old: String,
     new: String,
 }
@@ -22,7 +23,7 @@ impl Places {
         let (folder, redis) = (Folder::new(name), Redis::start());
         let old = format!("sqlite://{}/sessions.db", folder.path().display());
         let new = redis.url();
-        Self { _folder: folder, _redis: redis, old, new }
+        Self { _folder: folder, redis, old, new }
     }
 
     fn shop(&self, name: &str, flags: &str) -> Process {
@@ -30,10 +31,15 @@ impl Places {
         Process::start(&format!("app --listen 127.0.0.1:0 --name {name} {flags}"))
     }
 
-    fn move_all(&self, more: &str) -> Output {
+    fn move_command(&self, more: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_abide"));
         command.args(["sessions", "move", "--from", &self.old, "--to", &self.new]);
-        command.args(more.split_whitespace()).env("RUST_LOG", "warn").output().unwrap()
+        command.args(more.split_whitespace()).env("RUST_LOG", "warn");
+        command
+    }
+
+    fn move_all(&self, more: &str) -> Output {
+        self.move_command(more).output().unwrap()
     }
 }
 
@@ -177,4 +183,36 @@ fn a_move_says_for_people_what_is_left_and_whether_the_old_store_can_go() {
     let again = places.move_all("--json");
     let report: Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!((&report["moved"], &report["remaining"]), (&json!(0), &json!(0)), "{report}");
+}
+
+#[test]
+fn a_move_that_is_stopped_says_how_far_it_came_and_the_next_one_goes_on() {
+    const SESSIONS: u32 = 1_500;
+    // Of those that were under way when it was stopped, any may have arrived uncounted.
+    const UNDER_WAY: u64 = 16;
+    let places = Places::new("move-stopped");
+    bulk::fill(&places.old, SESSIONS);
+    let mut command = places.move_command("--json");
+    let moving = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("the first sessions to arrive", || {
+        (places.redis.cli(&["DBSIZE"]).trim() != "0").then_some(())
+    });
+    signal(moving.id(), "INT");
+    let stopped = moving.wait_with_output().unwrap();
+    let text = String::from_utf8(stopped.stderr).unwrap();
+    assert_eq!((stopped.status.code(), stopped.stdout.as_slice()), (Some(1), &b""[..]), "{text}");
+    let told = text.trim_end().strip_prefix("error: stopped: ").expect(&text);
+    let (moved, rest) = told.split_once(' ').unwrap();
+    let moved: u64 = moved.parse().unwrap();
+    assert!((1..u64::from(SESSIONS)).contains(&moved), "it was stopped while it ran: {text}");
+    assert!(rest.contains("the same command goes on with them"), "{text}");
+
+    let again = places.move_all("--json");
+    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+    let report: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!((&report["failed"], &report["remaining"]), (&json!(0), &json!(0)), "{report}");
+    let in_both = moved + report["moved"].as_u64().unwrap();
+    let all = u64::from(SESSIONS);
+    assert!((all - UNDER_WAY..=all).contains(&in_both), "{moved} before, and now {report}");
+    assert_eq!(bulk::missing_in_redis(&places.new, SESSIONS), [0_u32; 0]);
 }

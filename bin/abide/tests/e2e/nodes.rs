@@ -1,10 +1,12 @@
 //! Servers that keep the sessions themselves, as processes.
 
+use std::process::{Command, Output};
+
 use abide_servers::{Port, free_port};
 use serde_json::{Value, json};
 
 use crate::harness::origin::keygen;
-use crate::harness::{Client, Folder, Process, eventually};
+use crate::harness::{Client, Folder, Process, bulk, eventually};
 
 /// Places for nodes a, b and so on, and one secret for all of them.
 struct Nodes {
@@ -35,11 +37,24 @@ impl Nodes {
     fn refused(&self, name: &str, flags: &str) -> String {
         let arguments =
             format!("app --listen 127.0.0.1:0 --name {name} --keep {} {flags}", self.keep);
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_abide"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_abide"));
         command.args(arguments.split_whitespace()).env("ABIDE_KEYS", &self.keys);
         let output = command.output().unwrap();
         assert!(!output.status.success());
         String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// One that serves no visitors.
+    fn start_bare(&self, name: &str) -> Process {
+        let arguments = format!("node --name {name} --keep {} --admin 127.0.0.1:0", self.keep);
+        Process::start_with(&arguments, &[("ABIDE_KEYS", &self.keys)])
+    }
+
+    /// Moves all sessions, as the node of this name.
+    fn move_as(&self, name: &str, from: &str, to: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_abide"));
+        command.args(["sessions", "move", "--json", "--name", name, "--from", from, "--to", to]);
+        command.env("RUST_LOG", "warn").env("ABIDE_KEYS", &self.keys).output().unwrap()
     }
 }
 
@@ -145,11 +160,50 @@ fn sessions_move_from_a_file_to_nodes_while_people_are_signed_in() {
 }
 
 #[test]
+fn a_command_that_is_a_node_for_a_while_moves_all_sessions_to_nodes_and_from_them() {
+    const SESSIONS: u32 = 300;
+    let folder = Folder::new("move-nodes");
+    let file = |name: &str| format!("sqlite://{}/{name}.db", folder.path().display());
+    let (before, after) = (file("before"), file("after"));
+    bulk::fill(&before, SESSIONS);
+    let nodes = Nodes::of(3);
+    let (mut a, b) = (nodes.start_bare("a"), nodes.start_bare("b"));
+    [&a, &b].into_iter().for_each(ready);
+    let report = |output: Output| -> Value {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let there = report(nodes.move_as("c", &before, &nodes.keep));
+    assert_eq!((&there["moved"], &there["remaining"]), (&json!(SESSIONS), &json!(0)), "{there}");
+    // It has left, so each of the two has all.
+    for node in [&a, &b] {
+        ready(node);
+        assert_eq!(Client::new(node.listen()).get("/cluster").json()["sessions"], SESSIONS);
+    }
+    a.kill();
+    let back = report(nodes.move_as("c", &nodes.keep, &after));
+    assert_eq!((&back["moved"], &back["remaining"]), (&json!(SESSIONS), &json!(0)), "{back}");
+    assert_eq!(bulk::missing_in_file(&after, SESSIONS), [0_u32; 0]);
+}
+
+#[test]
+fn a_command_that_finds_no_other_node_moves_nothing() {
+    let folder = Folder::new("move-no-nodes");
+    let file = format!("sqlite://{}/sessions.db", folder.path().display());
+    bulk::fill(&file, 3);
+    let nodes = Nodes::of(2);
+    let output = nodes.move_as("b", &file, &nodes.keep);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("nothing has moved: no other node of the list answers"), "{text}");
+    assert_eq!(bulk::missing_in_file(&file, 3), [0_u32; 0]);
+}
+
+#[test]
 fn a_node_without_an_app_holds_copies_for_those_with_one() {
     let nodes = Nodes::of(3);
     let (mut a, b) = (nodes.start("a"), nodes.start("b"));
-    let arguments = format!("node --name c --keep {} --admin 127.0.0.1:0", nodes.keep);
-    let mut c = Process::start_with(&arguments, &[("ABIDE_KEYS", &nodes.keys)]);
+    let mut c = nodes.start_bare("c");
     [&a, &b, &c].into_iter().for_each(ready);
     let mut visitor = Client::new(a.listen());
     visitor.post("/api/login?user=ada");

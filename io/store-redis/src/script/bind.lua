@@ -6,7 +6,7 @@ local held = redis.call('HGET', KEYS[1], '')
 if held and string.byte(held) ~= VERSION then
   return {NEWER, string.byte(held) or 0}
 end
-local token = later(held and string.sub(held, 2, 9) or '\0\0\0\0\0\0\0\0')
+local token = held and later(struct.unpack('>I6I2', held, 2)) or later(0, 0)
 redis.call('HSET', KEYS[1], '', string.char(VERSION) .. token)
 for at = 3, #ARGV do
   if string.sub(ARGV[at], 1, 1) == '-' then

@@ -11,7 +11,7 @@ if refusal then
   return refusal
 end
 if not bound or string.sub(bound, 17) ~= ARGV[2] then
-  return {8}
+  return {UNBOUND}
 end
 local ms, counter = struct.unpack('>I6I2', bound, 9)
 local mark_ms, mark_counter = struct.unpack('>I6I2', ARGV[3])

@@ -2,7 +2,8 @@
 -- what the old one sees. 8 what becomes of the old id: "follows", "freezes" or "ends"; 9 until when;
 -- 10 the text of the new id; 11 "1" if a renewal has come before this one.
 
-local refusal, change = weigh(KEYS[1], 12, ARGV[11] == '1')
+local refusal, words, drops, deadline, stamp, subject, hard =
+  weigh(KEYS[1], 12, ARGV[11] == '1', true)
 if (not refusal or refusal[1] == CONFLICT) and redis.call('EXISTS', KEYS[2]) == 1 then
   return {GONE}
 end
@@ -19,9 +20,9 @@ elseif ARGV[8] == 'ends' then
   -- still finds the session by it.
   grace = 0
 end
-write(KEYS[1], change)
+write(KEYS[1], words, drops, deadline)
 redis.call('RENAME', KEYS[1], KEYS[2])
 local stub = struct.pack('>BBBI6', VERSION, MOVED, frozen, grace) .. ARGV[10]
 redis.call('HSET', KEYS[1], '', stub)
-keep_until(KEYS[1], change.hard)
-return {DONE, change.stamp, change.subject, change.hard}
+keep_until(KEYS[1], hard)
+return {DONE, stamp, subject, hard}

@@ -6,7 +6,7 @@ if not held then
 elseif string.byte(held) ~= VERSION then
   return {NEWER, string.byte(held) or 0}
 end
-local raised = later(string.sub(held, 2, 9))
-local token = later(raised)
+local raised = later(struct.unpack('>I6I2', held, 2))
+local token = later(struct.unpack('>I6I2', raised))
 redis.call('HSET', KEYS[1], '', string.char(VERSION) .. token)
 return {DONE, raised, token, redis.call('HGETALL', KEYS[1])}

@@ -23,7 +23,9 @@ async fn a_load_a_commit_an_end_and_a_create_are_one_round_trip_each() {
         let now = now();
         let warm = make(&store, now).await;
         load(&store, warm, now).await;
-        commit(&store, warm, set("b", "2"), now).await;
+        let mut two = set("b", "2");
+        two.fields.extend(set("c", "3").fields);
+        commit(&store, warm, two.clone(), now).await;
         store.end(warm, now).await.expect("end");
 
         let count = async |expected: u64, what: &str, before: abide_servers::ConnectionCount| {
@@ -37,8 +39,7 @@ async fn a_load_a_commit_an_end_and_a_create_are_one_round_trip_each() {
         load(&store, id, now).await;
         count(1, "load", before).await;
         let before = proxy.total();
-        let mut changes = set("b", "2");
-        changes.fields.extend(set("c", "3").fields);
+        let mut changes = two;
         changes.seen = Some(now);
         commit(&store, id, changes, now).await;
         count(1, "commit", before).await;

@@ -1,5 +1,6 @@
 //! What the stories are told with.
 
+pub(crate) mod bulk;
 pub(crate) mod client;
 pub(crate) mod origin;
 pub(crate) mod process;

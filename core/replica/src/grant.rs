@@ -144,6 +144,32 @@ impl Grants {
     }
 }
 
+#[cfg(feature = "models")]
+impl Grants {
+    pub(crate) fn sent(&self) -> impl Iterator<Item = (u64, Duration)> + '_ {
+        self.sent.iter().copied()
+    }
+
+    pub(crate) const fn heard(&self) -> u64 {
+        self.heard
+    }
+
+    /// See [`crate::Node::renumber_pings`].
+    pub(crate) fn renumber(&mut self, ours: &[u64], theirs: &[u64]) {
+        // Zero, as of a ping that never was, if it does not matter.
+        let renumbered = |number: u64, kept: &[u64]| {
+            let found = (1_u64..).zip(kept).find(|(_, kept)| **kept == number);
+            found.map_or(0, |(place, _)| place)
+        };
+        self.sent.retain(|(number, _)| ours.contains(number));
+        for (number, _) in &mut self.sent {
+            *number = renumbered(*number, ours);
+        }
+        self.number = ours.last().map_or(0, |last| renumbered(*last, ours));
+        self.heard = renumbered(self.heard, theirs);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

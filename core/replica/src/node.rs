@@ -78,7 +78,7 @@ impl Config {
 }
 
 /// One node of a cluster.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Node {
     pub(crate) places: Vec<Place>,
     pub(crate) around: Around,

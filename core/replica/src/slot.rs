@@ -13,7 +13,7 @@ use crate::view::{Birth, NodeId};
 /// What a node is to one slot.
 ///
 /// Invariants: `reign` is not above `promised`; a leader's reign is its own and is what it promised.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Place {
     /// The highest reign that was seen or promised: nothing of a lower one is taken.
     pub(crate) promised: Term,
@@ -30,7 +30,7 @@ pub(crate) struct Place {
     pub(crate) holders: BTreeSet<NodeId>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Role {
     /// Follows, in sync or not.
     Follower(Follower),
@@ -39,7 +39,7 @@ pub(crate) enum Role {
     Leading(Lead),
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Follower {
     /// The number of the last change taken in this reign.
     pub(crate) last: Option<u64>,
@@ -63,7 +63,7 @@ pub(crate) struct Asked {
     pub(crate) next_part: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Claim {
     pub(crate) waits_for: BTreeMap<NodeId, Option<Asked>>,
     /// Who has answered: its digest, and its era for us.
@@ -77,7 +77,7 @@ pub(crate) struct Claim {
     pub(crate) handed: Option<Term>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Lead {
     /// The others that hold everything.
     pub(crate) members: BTreeMap<NodeId, Member>,
@@ -129,7 +129,7 @@ pub(crate) enum Stage {
 }
 
 /// Changes under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pending {
     pub(crate) number: u64,
     pub(crate) ids: Vec<IdHash>,
@@ -147,7 +147,7 @@ pub(crate) enum Asker {
 }
 
 /// A call that waits for writes or grants.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Waiting {
     pub(crate) asker: Asker,
     pub(crate) call: Call,

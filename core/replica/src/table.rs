@@ -35,6 +35,7 @@ pub use part::Packed;
 use part::{Part, Place, Tick};
 
 /// What a node keeps.
+#[derive(Clone)]
 pub struct Table {
     /// One for each slot.
     parts: Box<[Part]>,
@@ -79,8 +80,13 @@ pub struct Full;
 impl Table {
     /// An empty table that refuses new entries above so many bytes, as [`Table::bytes`] counts them.
     pub fn new(bytes_max: usize) -> Self {
+        Self::of_slots(usize::from(Slot::COUNT), bytes_max)
+    }
+
+    /// The same for so many slots, from 0, and for ids in them only.
+    pub(crate) fn of_slots(slots: usize, bytes_max: usize) -> Self {
         Self {
-            parts: Slot::all().map(|_| Part::default()).collect(),
+            parts: Slot::all().take(slots).map(|_| Part::default()).collect(),
             queue: BTreeSet::new(),
             subjects: BTreeSet::new(),
             count: 0,

@@ -2,6 +2,8 @@
 
 mod judgement;
 mod owners;
+#[cfg(feature = "models")]
+mod pings;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -21,7 +23,7 @@ use crate::table::Table;
 use crate::view::{Birth, Known, News, NodeId, Status, View};
 
 /// What a node knows apart from its slots.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Around {
     pub(crate) config: Config,
     pub(crate) own: NodeId,
@@ -76,7 +78,7 @@ pub(crate) struct Dial {
     pub(crate) known: Option<Birth>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Peer {
     grants: Grants,
@@ -105,7 +107,6 @@ impl Around {
         let count = u16::try_from(config.roster.len()).unwrap_or(u16::MAX);
         let others = (0..count).map(NodeId).filter(|node| *node != own);
         Self {
-            ranks,
             now,
             started: now.passed,
             held_up: now.passed,
@@ -115,7 +116,8 @@ impl Around {
             has_news_of_nodes: false,
             missed: BTreeMap::new(),
             peers: others.map(|node| (node, Peer::default())).collect(),
-            table: Table::new(usize::MAX),
+            table: Table::of_slots(ranks.len(), usize::MAX),
+            ranks,
             clock: Clock::new(own.0),
             calls: BTreeMap::new(),
             surveys: BTreeMap::new(),

@@ -14,7 +14,7 @@ use crate::slot::Asker;
 use crate::view::NodeId;
 
 /// A call of a local client that is not answered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Open {
     call: Call,
     until: Duration,

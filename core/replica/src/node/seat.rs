@@ -183,6 +183,8 @@ impl Seat<'_> {
                 }
                 lead.asks.remove(&node);
                 lead.merged.remove(&node);
+                // Nobody takes it over, so it is ours to answer.
+                lead.handing.take_if(|handing| handing.to == node);
             }
         }
     }

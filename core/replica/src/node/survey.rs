@@ -21,7 +21,7 @@ use crate::table::Table;
 use crate::view::NodeId;
 
 /// A survey of a local client that is not answered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Open {
     survey: Survey,
     until: Duration,

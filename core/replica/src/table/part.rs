@@ -13,6 +13,7 @@ use crate::key::Key;
 use crate::packed::{KEY_PLACE, unpack_content};
 
 /// See [`super`] for the invariants.
+#[derive(Clone)]
 pub(super) struct Part {
     places: Vec<Place>,
     digest: u64,
@@ -21,6 +22,7 @@ pub(super) struct Part {
 }
 
 /// An entry in the list.
+#[derive(Clone)]
 pub(super) struct Place {
     prefix: u32,
     due: Tick,

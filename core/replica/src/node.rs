@@ -104,6 +104,7 @@ impl Node {
     /// What becomes of an event.
     pub fn step(&mut self, now: Moment, event: Event) -> Vec<Action> {
         self.around.begin(now);
+        self.around.touched.begin();
         match event {
             Event::Call(number, call) => self.around.open(number, call),
             Event::Survey(number, survey) => self.begin_survey(number, survey),
@@ -121,6 +122,7 @@ impl Node {
             self.round();
             self.settle();
         }
+        self.assert_invariants();
         self.around.actions.push(Action::Wake(self.around.next_round));
         core::mem::take(&mut self.around.actions)
     }
@@ -175,10 +177,12 @@ impl Node {
 
     pub(crate) fn seat(&mut self, slot: Slot) -> Option<Seat<'_>> {
         let place = self.places.get_mut(usize::from(slot.number()))?;
+        self.around.touched.insert(slot);
         Some(Seat { slot, place, node: &mut self.around })
     }
 
     fn seats(&mut self, mut visit: impl FnMut(&mut Seat<'_>)) {
+        self.around.touched.insert_all();
         for (slot, place) in Slot::all().zip(&mut self.places) {
             visit(&mut Seat { slot, place, node: &mut self.around });
         }

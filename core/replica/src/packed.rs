@@ -67,7 +67,7 @@ pub(crate) const KEY_PLACE: core::ops::Range<usize> = 1..1 + Key::BYTES;
 const SESSION: u8 = 1;
 const MOVED: u8 = 2;
 const FROZEN: u8 = 3;
-const ENDED: u8 = 4;
+pub(crate) const ENDED: u8 = 4;
 
 /// The parts of a record that are not left out.
 mod flag {

@@ -54,9 +54,9 @@ impl Id {
     /// The bytes that [`Id::from_random`] makes this id of.
     pub(crate) fn to_random(self) -> [u8; RANDOM_BYTES] {
         let mut random = [0; RANDOM_BYTES];
-        let bytes = self.slot.number().to_be_bytes().into_iter().chain(self.secret);
-        for (to, from) in random.iter_mut().zip(bytes) {
-            *to = from;
+        if let Some((slot, secret)) = random.split_first_chunk_mut() {
+            *slot = self.slot.number().to_be_bytes();
+            secret.copy_from_slice(&self.secret);
         }
         random
     }

@@ -79,6 +79,14 @@ pub(crate) fn a_session_is_found(
     })
 }
 
+/// P20: nobody is shown a session whose time was over for all clocks when it was asked for.
+pub(crate) fn nothing_is_served_late(session: &Session, asked_at: u64) -> Checked {
+    let deadline = session.hard_deadline.as_millis();
+    hold(deadline > asked_at, "P20 nothing is served late", || {
+        format!("its time was over {} ms before", asked_at - deadline)
+    })
+}
+
 /// P14: what is read was written by somebody, and never what was refused.
 pub(crate) fn what_is_read_was_written(session: &Session, record: &Record) -> Checked {
     for field in FIELDS {

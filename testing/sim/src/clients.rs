@@ -4,7 +4,7 @@ use abide_replica::{Call, Operation};
 use abide_session::{Changes, Expected, FieldChange, FieldName, Id, OldId, Rename, Time, Write};
 use bytes::Bytes;
 
-use crate::history::{Attempt, COUNTER, FIELDS, Kind, Open, Outcome, Session};
+use crate::history::{Attempt, COUNTER, FIELDS, HashedId, Kind, Open, Outcome, Session};
 use crate::run::Run;
 use crate::surveys;
 
@@ -56,6 +56,10 @@ pub(crate) fn act(run: &mut Run, client: usize) {
         let is_end = matches!(kind, Kind::End);
         run.sessions[session].end_tried |= is_end;
     }
+    let it = &mut run.sessions[session];
+    if kind == Kind::Create && !it.acknowledged.is_made {
+        it.made_at = it.made_at.max(now);
+    }
     let at = run.world.now;
     run.world.trace.line(at, || format!("client {client}: {kind:?} {session} at node-{machine}"));
     let process = run.world.machines[machine].process;
@@ -67,31 +71,24 @@ pub(crate) fn act(run: &mut Run, client: usize) {
 }
 
 /// A machine that is up: the one that should lead, mostly.
-fn machine_for(run: &mut Run, id: Id) -> Option<usize> {
-    let up = run.world.open();
-    if run.world.random.percent(60) {
-        let leads = |machine: &usize| {
-            let node = run.world.machines[*machine].node.as_ref();
-            let reign = node.and_then(|node| node.reign(id.slot()));
-            reign.is_some_and(|reign| usize::from(reign.leader.0) == *machine)
-        };
-        if let Some(machine) = up.iter().copied().find(leads) {
-            return Some(machine);
-        }
+fn machine_for(run: &mut Run, id: HashedId) -> Option<usize> {
+    let (up, slot, now) = (run.world.open(), id.slot(), run.world.now);
+    let listed = run.table.as_ref().and_then(|table| table.get(slot.number(), now));
+    if let Some(machine) = listed.filter(|machine| up.contains(machine))
+        && run.world.random.percent(80)
+    {
+        return Some(machine);
+    }
+    if run.world.random.percent(60)
+        && let Some(machine) = up.iter().copied().find(|it| run.world.leads(*it, slot))
+    {
+        return Some(machine);
     }
     run.world.random.pick(&up).copied()
 }
 
 fn choose(run: &mut Run, number: u64) -> (usize, Kind) {
-    let is_usable = |session: &Session| !session.end_tried && !session.is_split;
-    let active: Vec<usize> = run
-        .sessions
-        .iter()
-        .enumerate()
-        .filter(|(_, session)| is_usable(session) && session.acknowledged.is_made)
-        .map(|(number, _)| number)
-        .filter(|number| !may_have_expired(run, *number))
-        .collect();
+    let active = active(run);
     let dice = run.world.random.between(0, 99);
     let is_create = active.is_empty() || (dice < 12 && active.len() < ACTIVE);
     if is_create {
@@ -132,6 +129,16 @@ fn choose(run: &mut Run, number: u64) -> (usize, Kind) {
     (session, kind)
 }
 
+/// The sessions that clients use: one that is over, for some reason, is so for good.
+fn active(run: &mut Run) -> Vec<usize> {
+    let mut in_use = std::mem::take(&mut run.in_use);
+    let is_over = |session: &Session| session.end_tried || session.is_split;
+    in_use.retain(|number| !is_over(&run.sessions[*number]) && !may_have_expired(run, *number));
+    run.in_use = in_use;
+    let in_use = run.in_use.iter().copied();
+    in_use.filter(|number| run.sessions[*number].acknowledged.is_made).collect()
+}
+
 fn id_bytes(id: Id) -> [u8; 22] {
     let mut bytes = [0; 22];
     for (to, from) in bytes.iter_mut().zip(id.text().as_str().bytes()) {
@@ -149,13 +156,14 @@ fn create(run: &mut Run) -> usize {
     let hard = run.world.true_wall().as_millis() + life * 1000;
     let subject = run.world.random.between(0, 2 * surveys::SUBJECTS - 1);
     let subject = (subject < surveys::SUBJECTS).then_some(subject as usize);
-    let id = Id::from_random(random);
+    let id = HashedId::new(Id::from_random(random));
     run.sessions.push(Session { subject, ..Session::new(id, Time::from_millis(hard)) });
+    run.in_use.push(run.sessions.len() - 1);
     run.sessions.len() - 1
 }
 
 /// The id that a browser has, or an old one that must do as well or must not.
-fn id_to_load(run: &mut Run, session: usize) -> Id {
+fn id_to_load(run: &mut Run, session: usize) -> HashedId {
     let it = &run.sessions[session];
     if run.world.random.percent(20) {
         if let Some(buried) = it.buried {
@@ -163,7 +171,7 @@ fn id_to_load(run: &mut Run, session: usize) -> Id {
         }
         let wall = run.world.true_wall().as_millis();
         if let Some((followed, until)) = it.followed
-            && wall + SKEW_MS < until.as_millis()
+            && wall + run.world.skew_ms() < until.as_millis()
         {
             return followed;
         }
@@ -209,8 +217,14 @@ fn operation(run: &Run, open: &Open, now: Time) -> Operation {
     Operation::Commit(id.hash(), changes)
 }
 
+/// Whether a clock that is off by more than is promised to be borne may have made a machine let go of it, or
+/// of the mark of its end.
+pub(crate) fn may_be_forgotten(run: &Run, session: usize) -> bool {
+    run.world.was_far_off() && may_have_expired(run, session)
+}
+
 /// Whether its time may be over, by some clock.
 pub(crate) fn may_have_expired(run: &Run, session: usize) -> bool {
     let wall = run.world.true_wall().as_millis();
-    run.sessions[session].hard_deadline.as_millis() <= wall + SKEW_MS
+    run.sessions[session].hard_deadline.as_millis() <= wall + run.world.skew_ms()
 }

@@ -1,5 +1,8 @@
 //! What goes wrong.
 
+pub(crate) mod machines;
+pub(crate) mod paths;
+
 use abide_replica::NodeId;
 
 use crate::check::{Checked, Violation};
@@ -19,14 +22,22 @@ pub(crate) fn one(run: &mut Run) -> Checked {
     }
     let next = run.world.random.between(200 * MILLI, 2500 * MILLI);
     run.world.at(run.world.now + next, Happening::Fault);
-    match run.world.random.between(0, 99) {
+    match run.world.random.between(0, 129) {
         0..25 => kill(run)?,
         25..45 => pause(run),
         45..65 => cut_one(run),
         65..78 => isolate(run),
         78..88 => break_one(run),
         88..94 => leave(run),
-        _ => slow(run),
+        94..100 => slow(run),
+        100..105 => machines::begin_to_stutter(run),
+        105 => machines::hang(run),
+        106..110 => machines::begin_to_flap(run)?,
+        110..115 => machines::set_clock(run),
+        115..119 => paths::slow_path(run),
+        119..123 => paths::split(run),
+        123..126 => paths::deafen(run),
+        _ => paths::forget_leaders(run),
     }
     Ok(())
 }
@@ -76,11 +87,13 @@ pub(crate) fn hunt(run: &mut Run, last: usize, since: Real) -> Checked {
     if run.is_peace || now > since + HUNTS_FOR || !run.world.is_up(last) {
         return Ok(());
     }
-    let birth = run.world.machines[last].birth;
+    // What it calls itself, which may be another birth than the one it was started with.
+    let its_own = |node: &abide_replica::Node| node.view().get(NodeId(last as u16));
+    let birth = run.world.machines[last].node.as_ref().and_then(its_own).map(|known| known.birth);
     for machine in run.world.up() {
         let node = run.world.machines[machine].node.as_ref();
         let known = node.and_then(|node| node.view().get(NodeId(last as u16)));
-        let is_told = machine != last && known.is_some_and(|known| known.birth == birth);
+        let is_told = machine != last && known.map(|known| known.birth) == birth;
         if is_told && says_safe(run, machine) {
             run.count("kills as soon as it is safe");
             let absent = lasts(run);
@@ -114,11 +127,15 @@ fn pause(run: &mut Run) {
     let up: Vec<usize> = run.world.up().into_iter().collect();
     let Some(machine) = run.world.random.pick(&up).copied() else { return };
     let until = run.world.now + lasts(run).max(100 * MILLI);
+    run.count("pauses");
+    pause_until(run, machine, until);
+}
+
+fn pause_until(run: &mut Run, machine: usize, until: Real) {
     let it = &mut run.world.machines[machine];
     it.paused_until = it.paused_until.max(until);
     it.disturbed = it.paused_until;
     let until = it.paused_until;
-    run.count("pauses");
     let at = run.world.now;
     run.world.trace.line(at, || format!("node-{machine} is paused until {} ms", until / MILLI));
     run.world.at(until, Happening::Resume(machine));
@@ -190,8 +207,12 @@ pub(crate) fn make_peace(run: &mut Run) {
     let now = run.world.now;
     run.world.trace.line(now, || "peace".into());
     run.world.network.heal();
+    run.table = None;
     for machine in 0..run.plan.nodes {
         run.world.machines[machine].paused_until = now;
+        if run.world.is_far_off(machine) {
+            run.world.set_clock(machine);
+        }
         run.world.at(now + 1, Happening::Resume(machine));
         run.world.at(now + 2, Happening::Start(machine));
     }

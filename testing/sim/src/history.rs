@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use abide_replica::{Entry, Kept, Node};
-use abide_session::{Id, OldId, Stamp, Time};
+use abide_replica::{Entry, Kept, Node, Packed};
+use abide_session::{Id, IdHash, OldId, RANDOM_BYTES, Slot, Stamp, Time};
 
 use crate::network::Real;
 
@@ -38,6 +38,32 @@ pub(crate) enum Outcome {
     Unknown,
 }
 
+/// An id and its hash. Checkers ask for it again and again, and to compute it each time took a tenth of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HashedId {
+    id: Id,
+    hash: IdHash,
+}
+
+impl HashedId {
+    pub(crate) fn new(id: Id) -> Self {
+        Self { id, hash: id.hash() }
+    }
+
+    pub(crate) const fn hash(&self) -> IdHash {
+        self.hash
+    }
+
+    pub(crate) fn slot(&self) -> Slot {
+        self.id.slot()
+    }
+
+    /// Another id of the same slot.
+    pub(crate) fn renewed(&self, random: [u8; RANDOM_BYTES]) -> Self {
+        Self::new(self.id.renewed(random))
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     pub(crate) number: u64,
@@ -57,10 +83,12 @@ pub(crate) struct Required {
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Session {
     /// All ids it was given, the current one last.
-    pub(crate) ids: Vec<Id>,
+    pub(crate) ids: Vec<HashedId>,
     /// An id that it may have been given.
-    pub(crate) maybe: Vec<Id>,
+    pub(crate) maybe: Vec<HashedId>,
     pub(crate) hard_deadline: Time,
+    /// When it was made, by the latest clock of a machine that was asked to.
+    pub(crate) made_at: Time,
     /// Whose it is.
     pub(crate) subject: Option<usize>,
     pub(crate) attempts: Vec<Attempt>,
@@ -80,9 +108,9 @@ pub(crate) struct Session {
     /// Replacements that were done: field, what they were based on, and when they were made.
     pub(crate) replaced: Vec<(&'static str, Stamp, Stamp)>,
     /// An old id that must not be found, after a renewal that ends it.
-    pub(crate) buried: Option<Id>,
+    pub(crate) buried: Option<HashedId>,
     /// An old id that goes on.
-    pub(crate) followed: Option<(Id, Time)>,
+    pub(crate) followed: Option<(HashedId, Time)>,
 }
 
 /// A call that is not answered.
@@ -91,8 +119,8 @@ pub(crate) struct Open {
     pub(crate) number: u64,
     pub(crate) session: usize,
     pub(crate) kind: Kind,
-    pub(crate) id: Id,
-    pub(crate) new_id: Option<Id>,
+    pub(crate) id: HashedId,
+    pub(crate) new_id: Option<HashedId>,
     pub(crate) machine: usize,
     pub(crate) process: u64,
     pub(crate) invoked: Real,
@@ -107,11 +135,12 @@ impl Required {
 }
 
 impl Session {
-    pub(crate) fn new(id: Id, hard_deadline: Time) -> Self {
+    pub(crate) fn new(id: HashedId, hard_deadline: Time) -> Self {
         Self {
             ids: vec![id],
             maybe: Vec::new(),
             hard_deadline,
+            made_at: Time::EPOCH,
             subject: None,
             attempts: Vec::new(),
             required: Required::default(),
@@ -127,7 +156,7 @@ impl Session {
         }
     }
 
-    pub(crate) fn id(&self) -> Id {
+    pub(crate) fn id(&self) -> HashedId {
         self.ids[self.ids.len() - 1]
     }
 
@@ -139,23 +168,24 @@ impl Session {
         })
     }
 
-    pub(crate) fn all_ids(&self) -> impl Iterator<Item = Id> + '_ {
+    pub(crate) fn all_ids(&self) -> impl Iterator<Item = HashedId> + '_ {
         self.ids.iter().chain(&self.maybe).copied()
     }
 
     /// Whether the node holds something that shows this.
     pub(crate) fn is_held(&self, node: &Node, required: &Required) -> bool {
-        let entries: Vec<Entry> =
-            self.all_ids().filter_map(|id| node.table().get(id.hash())).collect();
-        let is_ended = self
-            .ids
-            .last()
-            .into_iter()
-            .chain(&self.maybe)
-            .any(|id| matches!(node.table().get(id.hash()), Some(Entry::Ended { .. })));
-        if is_ended {
+        let packed = |id: HashedId| node.table().packed(id.hash());
+        let mut current = self.ids.last().into_iter().chain(&self.maybe);
+        if current.any(|id| packed(*id).is_some_and(Packed::is_ended)) {
             return true;
         }
+        if required.is_ended {
+            return false;
+        }
+        if required.fields.is_empty() {
+            return !required.is_made || self.all_ids().any(|id| packed(id).is_some());
+        }
+        let entries: Vec<Entry> = self.all_ids().filter_map(|id| packed(id)?.entry()).collect();
         let has = |field: &str, stamp: Stamp| {
             entries.iter().any(|entry| match entry {
                 Entry::Session(record) => {
@@ -165,8 +195,7 @@ impl Session {
                 Entry::Moved(_) | Entry::Ended { .. } => false,
             })
         };
-        !required.is_ended
-            && (!required.is_made || !entries.is_empty())
+        (!required.is_made || !entries.is_empty())
             && required.fields.iter().all(|(field, stamp)| has(field, *stamp))
     }
 

@@ -6,10 +6,11 @@ use abide_replica::{Answer, Call, Fault, Kept, Operation, Reply};
 use abide_session::{Commit, Create, Loaded, OldId, Stamp, Stamped, Time};
 
 use crate::check::{self, Checked};
-use crate::clients::{SKEW_MS, may_have_expired};
+use crate::clients::{may_be_forgotten, may_have_expired};
 use crate::history::{COUNTER, FIELDS, Kind, Open, Outcome, Required, Session};
 use crate::network::SECOND;
 use crate::run::{Run, of};
+use crate::world::World;
 
 /// A client learns that its call may have been done or not.
 pub(crate) fn is_unknown(run: &mut Run, open: &Open) {
@@ -44,7 +45,7 @@ pub(crate) fn answered(run: &mut Run, open: &Open, answer: Answer) -> Checked {
             if open.kind == Kind::Invented {
                 return check::nothing_is_made_but_by_create(true);
             }
-            if open.kind != Kind::Create {
+            if open.kind != Kind::Create && !may_be_forgotten(run, open.session) {
                 check::no_commit_after_the_end(open, kept)?;
             }
             is_done(run, open, stamp, kept)
@@ -96,7 +97,8 @@ fn is_done(run: &mut Run, open: &Open, stamp: Stamp, kept: Kept) -> Checked {
             match old {
                 OldId::Follows => {
                     let until = run.world.true_wall().as_millis() + 12_000;
-                    session.followed = Some((open.id, Time::from_millis(until - SKEW_MS)));
+                    session.followed =
+                        Some((open.id, Time::from_millis(until - run.world.skew_ms())));
                 }
                 OldId::Ends => session.buried = Some(open.id),
                 _ => {}
@@ -109,8 +111,8 @@ fn is_done(run: &mut Run, open: &Open, stamp: Stamp, kept: Kept) -> Checked {
     let mut nodes = run.world.machines.iter().filter_map(|machine| machine.node.as_ref());
     session.is_lost |= !nodes.any(|node| session.is_held(node, &effects));
     if matches!(kept, Kept::Full | Kept::Spilled) && !may_have_expired(run, open.session) {
-        let session = run.sessions[open.session].clone();
-        check::two_processes_hold_it(&run.world, &session, open, &effects)?;
+        let session = &run.sessions[open.session];
+        check::two_processes_hold_it(&run.world, session, open, &effects)?;
     }
     Ok(())
 }
@@ -147,17 +149,21 @@ fn is_ended(run: &mut Run, open: &Open, is_done: bool, kept: Kept) -> Checked {
     let effects = Required { is_ended: true, ..Required::default() };
     let is_sure = is_done || open.required.is_made;
     record(session, &effects, if is_sure { kept } else { Kept::Sole });
-    if is_done && matches!(kept, Kept::Full | Kept::Spilled) {
-        let session = run.sessions[open.session].clone();
-        check::two_processes_hold_it(&run.world, &session, open, &effects)?;
+    let is_sure = matches!(kept, Kept::Full | Kept::Spilled);
+    if is_done && is_sure && !may_be_forgotten(run, open.session) {
+        let session = &run.sessions[open.session];
+        check::two_processes_hold_it(&run.world, session, open, &effects)?;
     }
     Ok(())
 }
 
 fn is_loaded(run: &mut Run, open: &Open, loaded: &Loaded, kept: Kept) -> Checked {
     let may_have_expired = may_have_expired(run, open.session);
+    let may_be_forgotten = may_be_forgotten(run, open.session);
+    let asked_at = World::wall_at(open.invoked).as_millis() - run.world.skew_ms();
     let session = &mut run.sessions[open.session];
     if let Loaded::Live { record, .. } = loaded {
+        check::nothing_is_served_late(session, asked_at)?;
         check::what_is_read_was_written(session, record)?;
         check::a_counter_is_exact(session, record)?;
     }
@@ -168,7 +174,9 @@ fn is_loaded(run: &mut Run, open: &Open, loaded: &Loaded, kept: Kept) -> Checked
     if is_old && session.is_split {
         return Ok(());
     }
-    check::what_has_ended_is_not_live(&open.required, loaded)?;
+    if !may_be_forgotten {
+        check::what_has_ended_is_not_live(&open.required, loaded)?;
+    }
     if is_old {
         return Ok(());
     }
@@ -183,8 +191,9 @@ fn is_loaded(run: &mut Run, open: &Open, loaded: &Loaded, kept: Kept) -> Checked
             }
         }
         record(session, &effects, kept);
-        let session = session.clone();
-        check::what_is_shown_is_held_by_all_in_sync(&mut run.world, &session, open, &effects)?;
+        if !may_be_forgotten {
+            check::what_is_shown_is_held_by_all_in_sync(&mut run.world, session, open, &effects)?;
+        }
     }
     Ok(())
 }

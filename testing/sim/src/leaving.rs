@@ -40,8 +40,9 @@ pub(crate) fn look(run: &mut Run, machine: usize, process: u64, since: Real) -> 
     }
     let it = &mut run.world.machines[machine];
     it.is_closed |= has_left;
-    let is_used = run.open.values().any(|open| open.machine == machine)
-        || run.tours.values().any(|tour| tour.is_at(machine));
+    // In peace clients go no further.
+    let is_toured = !run.is_peace && run.tours.values().any(|tour| tour.is_at(machine));
+    let is_used = is_toured || run.open.values().any(|open| open.machine == machine);
     if is_late || (has_left && !is_used) {
         let is_known = run.last_kill == 0 || now >= run.last_kill + KNOWN_AFTER;
         run.count(if has_left { "machines that left" } else { "machines that could not leave" });

@@ -26,6 +26,10 @@ pub(crate) struct Network {
     cuts: BTreeMap<(usize, usize), Real>,
     /// Machines with a slow network, until when.
     pub(crate) slow: BTreeMap<usize, Real>,
+    /// Whether nothing takes longer than usual, ever.
+    pub(crate) is_even: bool,
+    /// Paths that are long, until when.
+    long: BTreeMap<(usize, usize), Real>,
 }
 
 impl Network {
@@ -60,8 +64,14 @@ impl Network {
         self.cuts.get(&(from, to)).is_some_and(|until| *until > now)
     }
 
+    /// What goes this way takes long, until then.
+    pub(crate) fn slow_down(&mut self, from: usize, to: usize, until: Real) {
+        self.long.insert((from, to), until);
+    }
+
     pub(crate) fn heal(&mut self) {
         self.cuts.clear();
+        self.long.clear();
         self.slow.clear();
     }
 
@@ -79,7 +89,10 @@ impl Network {
         if is_slow {
             delay = delay * 10 + random.between(0, 20 * MILLI);
         }
-        if random.percent(1) {
+        if self.long.get(&(from, to)).is_some_and(|until| *until > now) {
+            delay += random.between(20 * MILLI, 120 * MILLI);
+        }
+        if !self.is_even && random.percent(1) {
             delay += random.between(0, 30 * MILLI);
         }
         let last = self.last.entry((from, to)).or_default();

@@ -1,15 +1,15 @@
 //! One run: clients and faults, then peace, then a look at everything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use abide_replica::{Answer, Kept, Mutant};
-use abide_session::{Id, Slot};
+use abide_session::Slot;
 
 use crate::check::{self, ANSWER_WITHIN, Checked, Violation};
-use crate::clients::{self, SKEW_MS};
-use crate::faults;
-use crate::history::{Open, Required, Session};
+use crate::clients;
+use crate::faults::{self, paths::Table};
+use crate::history::{HashedId, Open, Required, Session};
 use crate::learn;
 use crate::leaving;
 use crate::network::{MILLI, Real, SECOND};
@@ -79,21 +79,27 @@ pub(crate) struct Run {
     pub(crate) plan: Plan,
     pub(crate) world: World,
     pub(crate) sessions: Vec<Session>,
+    /// Those that clients may go on to use, or some of them.
+    pub(crate) in_use: Vec<usize>,
     /// The call of each client that is not answered.
     pub(crate) open: BTreeMap<usize, Open>,
     /// Clients on their way through the sessions of a subject.
     pub(crate) tours: BTreeMap<usize, Tour>,
-    pub(crate) invented: Vec<Id>,
+    pub(crate) invented: Vec<HashedId>,
     pub(crate) last_number: u64,
     pub(crate) is_peace: bool,
     /// Whether machines are killed only when that loses nothing.
     pub(crate) is_gentle: bool,
+    /// Whether clocks are set further off than a cluster has to bear.
+    pub(crate) has_bad_clocks: bool,
+    /// Where calls go, if whoever sends them does not know the leaders.
+    pub(crate) table: Option<Table>,
     pub(crate) last_kill: Real,
     /// The longest that a call of a rolling restart took.
     slowest: Real,
     pub(crate) counts: BTreeMap<&'static str, u64>,
-    /// Processes on which a session has ended.
-    ended: BTreeSet<(usize, u64, usize)>,
+    /// For each session the processes on which it has ended.
+    ended: Vec<Vec<(usize, u64)>>,
 }
 
 /// Does what the plan says.
@@ -141,16 +147,19 @@ impl Run {
             plan,
             world,
             sessions: Vec::new(),
+            in_use: Vec::new(),
             open: BTreeMap::new(),
             tours: BTreeMap::new(),
             invented: Vec::new(),
             last_number: 0,
             is_peace: false,
             is_gentle: plan.seed.is_multiple_of(2),
+            has_bad_clocks: plan.seed % 7 == 3,
+            table: None,
             last_kill: 0,
             slowest: 0,
             counts: BTreeMap::new(),
-            ended: BTreeSet::new(),
+            ended: Vec::new(),
         }
     }
 
@@ -215,6 +224,11 @@ impl Run {
             }
             Happening::Rolls(last, since) => leaving::roll(self, last, since)?,
             Happening::Hunts(last, since) => faults::hunt(self, last, since)?,
+            Happening::Stutters(machine, until) => faults::machines::stutter(self, machine, until),
+            Happening::Flaps(machine, times) => faults::machines::flap(self, machine, times)?,
+            Happening::ClockIsSet(machine) => {
+                self.world.set_clock(machine);
+            }
             Happening::Look => self.look()?,
         }
         if let Some((machine, what)) = self.world.broken_invariant {
@@ -306,7 +320,7 @@ impl Run {
     /// What was required of a session and no process holds any more is lost; with only what was said to
     /// be kept by one, that may be.
     pub(crate) fn look_for_losses(&mut self, was_safe: bool) -> Checked {
-        let wall = self.world.true_wall().as_millis();
+        let near = self.world.true_wall().as_millis() + self.world.skew_ms();
         for (number, session) in self.sessions.iter_mut().enumerate() {
             let is_held = |required: &Required| {
                 let mut nodes = self.world.machines.iter().filter_map(|it| it.node.as_ref());
@@ -318,7 +332,7 @@ impl Run {
             }
             let was_sure = !is_held(&session.required);
             session.is_lost = true;
-            if session.hard_deadline.as_millis() <= wall + SKEW_MS {
+            if session.hard_deadline.as_millis() <= near {
                 continue;
             }
             if was_safe && was_sure && !session.was_sole && !session.is_split {

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use abide_replica::{
     Answer, Call, Event, Fault, Found, Kept, Operation, Reply, SlotSet, Sought, Survey,
 };
-use abide_session::{Id, IdHash, Subject, Time};
+use abide_session::{IdHash, Subject, Time};
 
 use crate::check::{self, Checked};
-use crate::clients::{SKEW_MS, may_have_expired};
-use crate::history::{Attempt, Kind, Open, Outcome, Session};
+use crate::clients::{SKEW_MS, may_be_forgotten, may_have_expired};
+use crate::history::{Attempt, HashedId, Kind, Open, Outcome, Session};
 use crate::network::Real;
 use crate::run::{Run, of};
 use crate::world::World;
@@ -36,7 +36,7 @@ pub(crate) struct Tour {
     ended: Vec<usize>,
     /// Sessions of the subject that were acknowledged before all began.
     before: Vec<usize>,
-    to_end: Vec<Id>,
+    to_end: Vec<HashedId>,
     round: usize,
     was_sole: bool,
 }
@@ -132,7 +132,7 @@ fn survey(run: &mut Run, client: usize, tour: &mut Tour) {
     run.world.give(tour.machine, Event::Survey(number, survey), None);
 }
 
-fn end(run: &mut Run, client: usize, tour: &Tour, id: Id) {
+fn end(run: &mut Run, client: usize, tour: &Tour, id: HashedId) {
     let mut sessions = run.sessions.iter();
     let Some(session) = sessions.position(|session| session.all_ids().any(|it| it == id)) else {
         return;
@@ -241,7 +241,7 @@ fn is_complete(run: &Run, tour: &Tour, found: &BTreeSet<IdHash>) -> Checked {
     }
     for number in &tour.ended {
         let session = &run.sessions[*number];
-        let is_excused = session.is_split || session.is_lost;
+        let is_excused = session.is_split || session.is_lost || may_be_forgotten(run, *number);
         check::a_survey_does_not_find_what_has_ended(
             is_excused || !found.contains(&session.id().hash()),
         )
@@ -263,6 +263,10 @@ fn have_ended(run: &mut Run, tour: &Tour) {
             continue;
         }
         let session = &mut run.sessions[*number];
+        // By a clock that was far ahead it was made after all began.
+        if session.made_at > tour.made_by {
+            continue;
+        }
         if !session.is_split && !session.is_lost {
             session.end_tried = true;
             session.required.is_ended = true;

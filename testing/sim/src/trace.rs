@@ -42,6 +42,7 @@ pub(crate) const fn kind(event: &Event) -> u64 {
         Event::Woken => 7 << 40,
         Event::Survey(number, _) => 8 << 40 | *number,
         Event::Leave => 9 << 40,
+        Event::Lost(peer) => 11 << 40 | peer.0 as u64,
     }
 }
 

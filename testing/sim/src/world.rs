@@ -1,6 +1,8 @@
 //! The machines, their clocks, and what happens next.
 
+mod clocks;
 mod happening;
+mod wire;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -10,7 +12,7 @@ use abide_replica::{
     Action, Answer, Birth, Call, Config, Event, Found, Letter, Message, Moment, Mutant, Node,
     NodeId,
 };
-use abide_session::{Subject, Time};
+use abide_session::{Slot, Subject, Time};
 
 use crate::check::Violation;
 use crate::network::{MILLI, Network, Real, SECOND};
@@ -18,6 +20,7 @@ use crate::random::Random;
 use crate::surveys;
 use happening::Due;
 pub(crate) use happening::Happening;
+pub(crate) use wire::{Kind, Meter, Traffic};
 
 use crate::trace::{Trace, is_sure_read, kind, name};
 
@@ -25,12 +28,17 @@ use crate::trace::{Trace, is_sure_read, kind, name};
 const WALL: u64 = 1_800_000_000_000;
 /// How long a machine waits for one that does not answer.
 const DIAL_TIMEOUT: Real = 300 * MILLI;
+/// So many slots of a node are looked at after each of its steps; if there are more, after one of so many.
+const FEW_SLOTS: u16 = 64;
+const LOOK_AT_ALL_EVERY: u64 = 4096;
 
 pub(crate) struct Machine {
     pub(crate) node: Option<Node>,
     /// Which process it is: what was sent to another one is lost.
     pub(crate) process: u64,
     pub(crate) birth: Birth,
+    /// Those of all its processes.
+    births: BTreeSet<u64>,
     pub(crate) paused_until: Real,
     held_back: Vec<(Event, Option<u64>)>,
     wake: (u64, Real),
@@ -67,28 +75,44 @@ pub(crate) struct World {
     pub(crate) violation: Option<Violation>,
     pub(crate) notes: BTreeMap<&'static str, u64>,
     pub(crate) broken_invariant: Option<(usize, &'static str)>,
+    /// Digests of two copies of a slot that differed in nothing but what is soon over.
+    pub(crate) equal: BTreeSet<(u64, u64)>,
+    /// By how much clocks have been off, if that was more than is promised to be borne.
+    widest_ms: u64,
+    /// Whether letters become bytes on their way.
+    goes_by_wire: bool,
+    /// What was sent, if anybody wants to know.
+    pub(crate) meter: Option<Meter>,
+    steps: u64,
+    /// Where letters become bytes.
+    bytes: Vec<u8>,
+}
+
+impl Machine {
+    fn new((offset, drift_ppm): (i64, i64)) -> Self {
+        Self {
+            node: None,
+            process: 0,
+            birth: Birth(0),
+            births: BTreeSet::new(),
+            paused_until: 0,
+            held_back: Vec::new(),
+            wake: (0, 0),
+            is_leaving: false,
+            is_closed: false,
+            disturbed: 0,
+            offset,
+            drift_ppm,
+            connected: BTreeMap::new(),
+            corpse: None,
+        }
+    }
 }
 
 impl World {
     pub(crate) fn new(seed: u64, nodes: usize, slots: u16, mutant: Option<Mutant>) -> Self {
         let mut random = Random::new(seed);
-        let machines = (0..nodes)
-            .map(|_| Machine {
-                node: None,
-                process: 0,
-                birth: Birth(0),
-                paused_until: 0,
-                held_back: Vec::new(),
-                wake: (0, 0),
-                is_leaving: false,
-                is_closed: false,
-                disturbed: 0,
-                offset: random.between(0, 4000) as i64 - 2000,
-                drift_ppm: random.between(0, 2000) as i64 - 1000,
-                connected: BTreeMap::new(),
-                corpse: None,
-            })
-            .collect();
+        let machines = (0..nodes).map(|_| Machine::new(clocks::draw(&mut random))).collect();
         Self {
             now: 0,
             random,
@@ -106,6 +130,12 @@ impl World {
             violation: None,
             notes: BTreeMap::new(),
             broken_invariant: None,
+            equal: BTreeSet::new(),
+            widest_ms: 0,
+            goes_by_wire: seed.is_multiple_of(8),
+            meter: None,
+            steps: 0,
+            bytes: Vec::new(),
         }
     }
 
@@ -120,6 +150,11 @@ impl World {
         Some(happening)
     }
 
+    /// When the next thing happens.
+    pub(crate) fn next_at(&self) -> Option<Real> {
+        self.heap.peek().map(|Reverse(Due(at, ..))| *at)
+    }
+
     pub(crate) fn moment(&self, machine: usize) -> Moment {
         let machine = &self.machines[machine];
         let passed = self.now as i64 + self.now as i64 * machine.drift_ppm / 1_000_000;
@@ -132,7 +167,12 @@ impl World {
 
     /// The wall clock of somebody whose clock is right.
     pub(crate) const fn true_wall(&self) -> Time {
-        Time::from_millis(WALL + self.now / 1000)
+        Self::wall_at(self.now)
+    }
+
+    /// The same at another time.
+    pub(crate) const fn wall_at(at: Real) -> Time {
+        Time::from_millis(WALL + at / MILLI)
     }
 
     pub(crate) fn is_up(&self, machine: usize) -> bool {
@@ -143,6 +183,12 @@ impl World {
         self.is_up(machine) && self.machines[machine].paused_until <= self.now
     }
 
+    /// Whether it says that it leads the slot.
+    pub(crate) fn leads(&self, machine: usize, slot: Slot) -> bool {
+        let reign = self.machines[machine].node.as_ref().and_then(|node| node.reign(slot));
+        reign.is_some_and(|reign| usize::from(reign.leader.0) == machine)
+    }
+
     pub(crate) fn start(&mut self, machine: usize) {
         if self.is_up(machine) {
             return;
@@ -151,7 +197,7 @@ impl World {
         let roster = (0..self.machines.len()).map(|n| format!("node-{n}")).collect();
         let (slots, mutant, now) = (self.slots, self.mutant, self.now);
         let it = &mut self.machines[machine];
-        it.birth = Birth(moment.wall.as_millis().max(it.birth.0 + 1));
+        it.birth = it.next_birth(moment.wall.as_millis());
         it.process += 1;
         it.connected.clear();
         it.held_back.clear();
@@ -212,7 +258,8 @@ impl World {
         if !self.is_up(machine) {
             return;
         }
-        if !self.is_running(machine) {
+        let is_behind = !self.machines[machine].held_back.is_empty();
+        if !self.is_running(machine) || is_behind {
             self.machines[machine].held_back.push((event, connection));
             return;
         }
@@ -235,8 +282,9 @@ impl World {
                 it.connected.remove(&peer);
             }
             (Event::Received(peer, _), Some(connection)) => {
-                let known = it.connected.get(&usize::from(peer.0));
-                if known.is_none_or(|known| *known != connection) {
+                let peer = usize::from(peer.0);
+                if it.connected.get(&peer) != Some(&connection) {
+                    self.refuse(machine, peer, connection);
                     return;
                 }
             }
@@ -245,13 +293,24 @@ impl World {
         self.step(machine, event);
     }
 
+    /// Something came on a connection of which this end knows nothing: who sent it learns that it is
+    /// broken.
+    fn refuse(&mut self, machine: usize, peer: usize, connection: u64) {
+        if self.network.connection(machine, peer) == Some(connection) {
+            *self.notes.entry("connections that one end knew nothing of").or_default() += 1;
+            self.sever(machine, peer);
+        }
+    }
+
     fn step(&mut self, machine: usize, event: Event) {
         let (moment, now) = (self.moment(machine), self.now);
         self.trace.mix(now ^ (machine as u64) << 56 ^ kind(&event));
         self.trace.line(now, || format!("node-{machine} <- {event:?}"));
         let Some(node) = &mut self.machines[machine].node else { return };
         let actions = node.step(moment, event);
-        if let Err(broken) = node.check_invariants() {
+        self.steps += 1;
+        let is_looked_at = self.slots <= FEW_SLOTS || self.steps.is_multiple_of(LOOK_AT_ALL_EVERY);
+        if is_looked_at && let Err(broken) = node.check_invariants() {
             self.broken_invariant.get_or_insert((machine, broken.0));
         }
         for action in actions {
@@ -316,7 +375,7 @@ impl World {
             return;
         }
         let process = self.machines[to].process;
-        let event = Event::Received(NodeId(from as u16), letter);
+        let event = Event::Received(NodeId(from as u16), self.carried(letter));
         self.at(at, Happening::Arrives(to, process, Box::new(event), Some(connection)));
     }
 
@@ -338,7 +397,8 @@ impl World {
     }
 
     pub(crate) fn dialed(&mut self, machine: usize, process: u64, peer: usize) {
-        if self.machines[machine].process != process {
+        // Who has died since makes no connection any more.
+        if self.machines[machine].process != process || !self.is_up(machine) {
             return;
         }
         let now = self.now;

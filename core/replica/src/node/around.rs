@@ -13,6 +13,7 @@ use abide_session::{Clock, Slot};
 
 use super::Config;
 use super::calls::Open;
+use super::invariants::Touched;
 use crate::grant::Grants;
 use crate::limits::{EXPIRE_EVERY, HELD_UP, MAX_EXPIRED_PER_LOOK, PING_EVERY};
 use crate::message::{Action, Letter, Message, Moment, Note, OfSlot};
@@ -69,6 +70,8 @@ pub(crate) struct Around {
     /// When it last led a slot, or was taken for who does.
     pub(crate) led_at: Option<Duration>,
     pub(crate) actions: Vec<Action>,
+    /// What to look at when the step is over.
+    pub(crate) touched: Touched,
 }
 
 /// A connection that is being made.
@@ -132,6 +135,7 @@ impl Around {
             leaving_since: None,
             led_at: None,
             actions: Vec::new(),
+            touched: Touched::new(),
             own,
             birth,
             config,
@@ -160,6 +164,19 @@ impl Around {
     #[cfg(not(feature = "mutants"))]
     #[allow(clippy::unused_self, reason = "as with the feature")]
     pub(crate) const fn makes(&self, _: Mutant) -> bool {
+        false
+    }
+
+    /// Whether any mistake is to be made.
+    #[cfg(feature = "mutants")]
+    pub(crate) const fn makes_any_mistake(&self) -> bool {
+        self.config.mutant.is_some()
+    }
+
+    /// Whether any mistake is to be made: never.
+    #[cfg(not(feature = "mutants"))]
+    #[allow(clippy::unused_self, reason = "as with the feature")]
+    pub(crate) const fn makes_any_mistake(&self) -> bool {
         false
     }
 

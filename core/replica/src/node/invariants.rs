@@ -1,4 +1,12 @@
 //! What must always be true of a node, whatever happened to it.
+//!
+//! A build with debug assertions looks after each step at the slots that the step may have changed, and
+//! now and then at all of them: a look at 4096 slots takes as long as a hundred steps.
+
+use alloc::collections::BTreeSet;
+use core::fmt;
+
+use abide_session::Slot;
 
 use super::Node;
 use crate::limits::{MAX_FILLS, MAX_OPEN_CALLS, MAX_OPEN_SURVEYS, MAX_PENDING, MAX_WAITING};
@@ -8,20 +16,83 @@ use crate::slot::{Place, Role};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken(pub &'static str);
 
+/// The slots that a step may have changed: for debug builds, and empty in others.
+#[derive(Clone)]
+pub(crate) struct Touched {
+    slots: BTreeSet<Slot>,
+    are_all: bool,
+    steps: u32,
+}
+
+impl Touched {
+    pub(crate) const fn new() -> Self {
+        Self { slots: BTreeSet::new(), are_all: false, steps: 0 }
+    }
+
+    /// A step begins.
+    pub(crate) fn begin(&mut self) {
+        if cfg!(debug_assertions) {
+            self.steps = self.steps.wrapping_add(1);
+            self.slots.clear();
+            self.are_all = self.steps.is_multiple_of(LOOK_AT_ALL_EVERY);
+        }
+    }
+
+    pub(crate) fn insert(&mut self, slot: Slot) {
+        if cfg!(debug_assertions) {
+            self.slots.insert(slot);
+        }
+    }
+
+    pub(crate) const fn insert_all(&mut self) {
+        self.are_all = true;
+    }
+}
+
+/// Nothing of it says what a node is: two that differ in this only are equal to who looks.
+impl fmt::Debug for Touched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Touched")
+    }
+}
+
+/// Steps from one look at all slots to the next.
+const LOOK_AT_ALL_EVERY: u32 = 1024;
+
 impl Node {
+    /// In a debug build: the step that ends has left everything as it must be. Not of a node that was
+    /// told to make a mistake: who told it looks for itself.
+    pub(crate) fn assert_invariants(&self) {
+        if cfg!(debug_assertions) && !self.around.makes_any_mistake() {
+            let touched = &self.around.touched;
+            let found = if touched.are_all {
+                self.check_invariants()
+            } else {
+                let mut places = touched.slots.iter().filter_map(|slot| self.place(*slot));
+                self.check_bounds().and_then(|()| places.try_for_each(|it| self.check_place(it)))
+            };
+            debug_assert_eq!(found, Ok(()), "an invariant of a node is broken");
+        }
+    }
+
+    fn place(&self, slot: Slot) -> Option<&Place> {
+        self.places.get(usize::from(slot.number()))
+    }
+
     /// Whether everything is as it must be between any two events.
     ///
     /// # Errors
     /// [`Broken`] says what is not.
     pub fn check_invariants(&self) -> Result<(), Broken> {
+        self.check_bounds()?;
+        self.places.iter().try_for_each(|place| self.check_place(place))
+    }
+
+    fn check_bounds(&self) -> Result<(), Broken> {
         hold(self.around.calls.len() <= MAX_OPEN_CALLS, "calls are within their bound")?;
         let surveys = self.around.surveys.len();
         hold(surveys <= MAX_OPEN_SURVEYS, "surveys are within their bound")?;
-        hold(self.around.filling.len() <= MAX_FILLS, "fills are within their bound")?;
-        for place in &self.places {
-            self.check_place(place)?;
-        }
-        Ok(())
+        hold(self.around.filling.len() <= MAX_FILLS, "fills are within their bound")
     }
 
     fn check_place(&self, place: &Place) -> Result<(), Broken> {

@@ -128,6 +128,12 @@ impl Seat<'_> {
             return;
         }
         if term < self.place.promised {
+            // A later reign than the one that we follow: that one is over, though this one is as well.
+            // Otherwise two may follow each other for ever, and refuse all others.
+            if self.place.reign.is_some_and(|reign| reign < term) {
+                self.step_down(None);
+                self.place.lost_at = Some(self.node.now.passed);
+            }
             self.node.say(from, self.slot, term, OfSlot::Superseded(self.place.promised));
         } else {
             self.hear_of(term);
@@ -166,7 +172,11 @@ impl Seat<'_> {
             }
             Role::Claiming(claim) => {
                 claim.answered.remove(&node);
-                if is_another_born || (may_come_back && claim.others.contains(&node)) {
+                if is_another_born {
+                    // Also if the one before was gone when all were asked: who has not answered yet, and
+                    // dies before it does, may have given this one what it held.
+                    claim.waits_for.insert(node, None);
+                } else if may_come_back && claim.others.contains(&node) {
                     if let Some(asked) = claim.waits_for.get_mut(&node) {
                         *asked = None;
                     }
@@ -178,7 +188,10 @@ impl Seat<'_> {
             Role::Leading(lead) => {
                 lead.members.remove(&node);
                 lead.fills.remove(&node);
-                if !is_another_born && !may_come_back {
+                if is_another_born && !lead.doubts.is_empty() {
+                    // Who is in doubt may have given it all, and die before it can be asked.
+                    lead.doubts.insert(node);
+                } else if !is_another_born && !may_come_back {
                     lead.doubts.remove(&node);
                 }
                 lead.asks.remove(&node);

@@ -22,6 +22,7 @@ use crate::message::{Answer, Call, Fault, Kept, OfSlot, Operation, Reply};
 use crate::survey::Found;
 
 mod leave;
+mod newborn;
 mod restored;
 mod safe;
 mod survey;

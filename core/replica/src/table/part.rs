@@ -10,7 +10,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::entry::Entry;
 use crate::key::Key;
-use crate::packed::{KEY_PLACE, unpack_content};
+use crate::packed::{ENDED, KEY_PLACE, unpack_content};
 
 /// See [`super`] for the invariants.
 #[derive(Clone)]
@@ -207,6 +207,12 @@ impl<'a> Packed<'a> {
     /// The id. There always is one.
     pub fn id(self) -> Option<IdHash> {
         Key::from_bytes(*self.0.get(KEY_PLACE)?.first_chunk()?)?.id()
+    }
+
+    /// Whether it is the mark of a session that has ended, or of an id that is no more: without
+    /// unpacking it.
+    pub fn is_ended(self) -> bool {
+        self.0.first() == Some(&ENDED)
     }
 
     /// The entry. There always is one.

@@ -6,7 +6,6 @@ use abide_replica::{Entry, Node};
 use abide_session::{IdHash, Slot, Subject, Time};
 
 use super::{Checked, Violation, hold};
-use crate::clients::SKEW_MS;
 use crate::history::{Open, Required, Session};
 use crate::world::World;
 
@@ -50,7 +49,7 @@ pub(crate) fn what_is_not_listed_has_ended_everywhere(
     listed: &BTreeSet<IdHash>,
 ) -> Checked {
     let Some(leader) = &world.machines[machine].node else { return Ok(()) };
-    let late = Time::from_millis(world.true_wall().as_millis() + SKEW_MS);
+    let late = Time::from_millis(world.true_wall().as_millis() + world.skew_ms());
     for member in leader.in_sync(slot).unwrap_or_default() {
         let other = world.machines.get(usize::from(member.0));
         let Some(other) = other.and_then(|other| other.node.as_ref()) else { continue };
@@ -90,7 +89,8 @@ pub(crate) fn nobody_counted_on_has_gone_on(world: &mut World, machine: usize) -
 
 /// Invariants 2 and 6: when nothing is under way, all in sync hold the same.
 pub(crate) fn all_in_sync_hold_the_same(world: &mut World) -> Checked {
-    let wall = world.true_wall().as_millis() + SKEW_MS;
+    let wall = world.true_wall().as_millis() + world.skew_ms();
+    let mut equal = Vec::new();
     for slot in Slot::all().take(usize::from(world.slots)) {
         for machine in 0..world.machines.len() {
             let Some(node) = &mut world.machines[machine].node else { continue };
@@ -103,16 +103,22 @@ pub(crate) fn all_in_sync_hold_the_same(world: &mut World) -> Checked {
                 let Some(other) = other.and_then(|other| other.node.as_ref()) else { continue };
                 // Of a process that has died the leader may not know, if another has taken its place.
                 let is_another = other.view().get(member) != leader.view().get(member);
-                let is_equal = is_another
-                    || other.promised(slot) != leader.reign(slot)
-                    || other.table().digest(slot) == leader.table().digest(slot)
-                    || lasting(other, slot, wall) == lasting(leader, slot, wall);
+                let digests = (leader.table().digest(slot), other.table().digest(slot));
+                let is_of_reign = other.promised(slot) == leader.reign(slot);
+                // What was equal but for what is soon over stays so, as long as it is the same.
+                let is_known = digests.0 == digests.1 || world.equal.contains(&digests);
+                if is_another || !is_of_reign || is_known {
+                    continue;
+                }
+                let is_equal = lasting(other, slot, wall) == lasting(leader, slot, wall);
+                equal.push(digests);
                 hold(is_equal, "all in sync hold the same", || {
                     format!("{member:?} is in sync with node-{machine} and differs in slot {slot}")
                 })?;
             }
         }
     }
+    world.equal.extend(equal);
     Ok(())
 }
 
@@ -143,28 +149,31 @@ pub(crate) fn what_is_shown_is_held_by_all_in_sync(
 pub(crate) fn what_has_ended_stays_so(
     world: &World,
     sessions: &[Session],
-    ended: &mut BTreeSet<(usize, u64, usize)>,
+    ended: &mut Vec<Vec<(usize, u64)>>,
 ) -> Checked {
+    ended.resize(sessions.len(), Vec::new());
     for (machine, it) in world.machines.iter().enumerate() {
         let Some(node) = &it.node else { continue };
-        for (number, session) in sessions.iter().enumerate() {
-            let key = (machine, it.process, number);
-            match node.table().get(session.ids[0].hash()) {
-                Some(Entry::Ended { .. }) => {
-                    ended.insert(key);
-                }
+        let process = (machine, it.process);
+        for (number, (session, ended)) in sessions.iter().zip(&mut *ended).enumerate() {
+            let was_ended = ended.contains(&process);
+            match node.table().packed(session.ids[0].hash()) {
+                Some(packed) if packed.is_ended() && was_ended => {}
+                Some(packed) if packed.is_ended() => ended.push(process),
                 // The grace of an old id is over sooner on one clock than on another: that is no life.
-                Some(entry @ Entry::Session(_)) if ended.contains(&key) => {
-                    return Err(Violation {
-                        property: "P3 what has ended stays so",
-                        what: format!("on node-{machine} it is {entry:?} again"),
-                        session: Some(number),
-                    });
+                Some(packed) if was_ended => {
+                    let entry = packed.entry();
+                    // A mark is let go of when by no clock the session could be live; then a node that was
+                    // away for long may bring back what it held, and nobody is shown it.
+                    let wall = world.true_wall().as_millis();
+                    let is_over = session.hard_deadline.as_millis() + world.skew_ms() <= wall;
+                    let is_live = matches!(entry, Some(Entry::Session(_))) && !is_over;
+                    let what = || format!("on node-{machine} it is {entry:?} again");
+                    hold(!is_live, "P3 what has ended stays so", what)
+                        .map_err(|violation| Violation { session: Some(number), ..violation })?;
                 }
                 // Who was let go forgets, and may be told to make it anew by clients that only it knows.
-                None => {
-                    ended.remove(&key);
-                }
+                None if was_ended => ended.retain(|it| *it != process),
                 _ => {}
             }
         }
@@ -176,7 +185,7 @@ pub(crate) fn what_has_ended_stays_so(
 /// anything; one leads, and knows of nobody who may hold more.
 pub(crate) fn all_copies_are_equal(world: &mut World) -> Checked {
     const PROPERTY: &str = "P24 all copies are equal in the end";
-    let wall = world.true_wall().as_millis() + SKEW_MS;
+    let wall = world.true_wall().as_millis() + world.skew_ms();
     for slot in Slot::all().take(usize::from(world.slots)) {
         let mut digests = Vec::new();
         let mut leaders = Vec::new();

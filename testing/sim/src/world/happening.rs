@@ -23,6 +23,12 @@ pub(crate) enum Happening {
     Rolls(usize, Real),
     /// An operator looks whom he may kill, after a machine was killed and started at this time.
     Hunts(usize, Real),
+    /// A machine that stutters until then is held up once more.
+    Stutters(usize, Real),
+    /// A machine that dies again and again, so many times more.
+    Flaps(usize, u64),
+    /// A clock that was far off is set right.
+    ClockIsSet(usize),
     /// Time to do something: of the run's own.
     Look,
 }

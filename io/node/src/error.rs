@@ -16,7 +16,7 @@ pub enum JoinError {
         /// Why not.
         cause: io::Error,
     },
-    /// The folder for its sessions can not be used, and nothing in it was changed; it says why. Give another, or
+    /// The folder for its sessions can not be used, and no session in it was changed; it says why. Give another, or
     /// mend it.
     Data {
         /// The folder.

@@ -41,16 +41,7 @@ async fn five_servers_lose_nothing_whatever_happens_to_them() {
 async fn two_sides_of_a_cut_become_one_and_lose_nothing() {
     let _alone = alone();
     for nodes in [2, 3] {
-        let folder = logs(None).unwrap();
-        let abide = abide_of_this_build().unwrap();
-        let mut plan = Plan::new(abide, folder.path().to_owned(), nodes, &[Fault::Cut]);
-        plan.time = Duration::from_secs(12);
-        let run = Run::new(plan);
-        let outcome = run.go().await;
-        let report = run.report();
-        println!("{report}");
-        assert!(outcome == Ok(()) && report.is_good(), "{outcome:?}\n{report}");
-        folder.remove();
+        nothing_is_lost(nodes, Fault::Cut, Duration::from_secs(12)).await;
     }
 }
 
@@ -58,18 +49,22 @@ async fn two_sides_of_a_cut_become_one_and_lose_nothing() {
 async fn servers_with_disks_that_are_all_killed_come_back_with_everything() {
     let _alone = alone();
     for nodes in [1, 2, 3] {
-        let folder = logs(None).unwrap();
-        let abide = abide_of_this_build().unwrap();
-        let faults = [Fault::KillAll];
-        let mut plan = Plan::new(abide, folder.path().to_owned(), nodes, &faults);
-        plan.time = Duration::from_secs(6);
-        let run = Run::new(plan);
-        let outcome = run.go().await;
-        let report = run.report();
-        println!("{report}");
-        assert!(outcome == Ok(()) && report.is_good(), "{outcome:?}\n{report}");
-        folder.remove();
+        nothing_is_lost(nodes, Fault::KillAll, Duration::from_secs(6)).await;
     }
+}
+
+/// One fault, again and again for so long.
+async fn nothing_is_lost(nodes: usize, fault: Fault, time: Duration) {
+    let folder = logs(None).unwrap();
+    let abide = abide_of_this_build().unwrap();
+    let mut plan = Plan::new(abide, folder.path().to_owned(), nodes, &[fault]);
+    plan.time = time;
+    let run = Run::new(plan);
+    let outcome = run.go().await;
+    let report = run.report();
+    println!("{report}");
+    assert!(outcome == Ok(()) && report.is_good(), "{outcome:?}\n{report}");
+    folder.remove();
 }
 
 /// Each fault once. Nothing may be lost in any run. How long anybody waited is told by one on a machine

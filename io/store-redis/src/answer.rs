@@ -13,6 +13,8 @@ use crate::script::reply;
 pub(crate) enum Answer {
     /// There is nothing to change.
     Gone,
+    /// There is the mark of a session that has ended.
+    Ended,
     Done(Vec<Value>),
     /// The places of fields that are not as expected, from 1.
     Conflict(Vec<usize>),
@@ -36,6 +38,7 @@ impl Answer {
         let mut rest = values.into_iter();
         let Some(Value::Int(kind)) = rest.next() else { return Err(unexpected()) };
         Ok(match kind {
+            reply::GONE if rest.len() > 0 => Self::Ended,
             reply::GONE => Self::Gone,
             reply::DONE => Self::Done(rest.collect()),
             reply::CONFLICT => Self::Conflict(rest.as_slice().iter().filter_map(place).collect()),
@@ -71,7 +74,7 @@ impl Answer {
             Self::Incompatible(place) => {
                 Err(name(place).map_or_else(unexpected, StoreError::Incompatible))
             }
-            Self::Gone | Self::Unbound | Self::Stub(_) => Ok(Commit::Gone),
+            Self::Gone | Self::Ended | Self::Unbound | Self::Stub(_) => Ok(Commit::Gone),
             Self::Done(_) => Err(unexpected()),
         }
     }

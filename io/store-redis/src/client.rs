@@ -75,6 +75,15 @@ pub(crate) enum Request<'a> {
     Once(&'a Call),
 }
 
+/// What came back.
+#[derive(Debug, Default)]
+pub(crate) struct Replies {
+    /// One for each command.
+    pub(crate) values: Vec<Value>,
+    /// An answer was lost before: what was asked for may have been done already when this was said.
+    pub(crate) is_second: bool,
+}
+
 impl Request<'_> {
     fn slot(&self) -> u16 {
         match self {
@@ -168,19 +177,22 @@ impl Client {
 
     /// Asks the server that has the key, and gives its replies.
     pub(crate) async fn ask(&self, request: Request<'_>) -> Result<Vec<Value>, StoreError> {
+        Ok(self.ask_well(request).await?.values)
+    }
+
+    /// The same, for a call to which the answer depends on whether it was carried out before.
+    pub(crate) async fn ask_well(&self, request: Request<'_>) -> Result<Replies, StoreError> {
         let deadline = self.deadline();
-        match self.ask_until(request, deadline).await? {
-            Some(replies) => Ok(replies),
-            None => {
-                let Request::Read(commands, slot) = request else { return Err(unexpected()) };
-                let mut replies = Vec::with_capacity(commands.len());
-                for command in commands.chunks(1) {
-                    let read = self.ask_until(Request::Read(command, slot), deadline).await?;
-                    replies.extend(read.unwrap_or_default());
-                }
-                Ok(replies)
-            }
+        if let Some(replies) = self.ask_until(request, deadline).await? {
+            return Ok(replies);
         }
+        let Request::Read(commands, slot) = request else { return Err(unexpected()) };
+        let mut replies = Replies::default();
+        for command in commands.chunks(1) {
+            let read = self.ask_until(Request::Read(command, slot), deadline).await?;
+            replies.values.extend(read.unwrap_or_default().values);
+        }
+        Ok(replies)
     }
 
     /// The same until then. None if the slot is moving to another server and several keys are to be
@@ -190,7 +202,7 @@ impl Client {
         &self,
         request: Request<'_>,
         deadline: Instant,
-    ) -> Result<Option<Vec<Value>>, StoreError> {
+    ) -> Result<Option<Replies>, StoreError> {
         if self.routes.take_suspicion() {
             // If nobody knows a new way, the old one may still be right.
             let _ = self.routes.refresh(&self.dial, deadline).await;
@@ -198,6 +210,7 @@ impl Client {
         }
         let mut redirected = None;
         let mut whole = false;
+        let mut is_second = false;
         let mut reason = String::new();
         for attempt in 0..ATTEMPTS_MAX {
             let way = redirected.take().or_else(|| {
@@ -210,7 +223,7 @@ impl Client {
                 continue;
             };
             match self.attempt(&way, request, deadline).await {
-                Next::Done(replies) => return Ok(Some(replies)),
+                Next::Done(values) => return Ok(Some(Replies { values, is_second })),
                 Next::Give(error) => return Err(error),
                 Next::Whole => {
                     count(&self.tally.scripts_sent);
@@ -232,8 +245,11 @@ impl Client {
                     count(match failure {
                         Failure::NotReady => &self.tally.repeated_not_ready,
                         Failure::ReadOnly => &self.tally.repeated_read_only,
-                        Failure::Disconnected => &self.tally.repeated_disconnected,
+                        Failure::Disconnected | Failure::Unanswered => {
+                            &self.tally.repeated_disconnected
+                        }
                     });
+                    is_second |= matches!(failure, Failure::Unanswered);
                     self.find_again(attempt, deadline).await;
                 }
             }

@@ -57,7 +57,8 @@
 //! Where an answer is lost, reads and ends are sent again. Other writes are not, because they may have
 //! been carried out: the call is [`abide_session::StoreError::Unavailable`], and the session layer
 //! decides. What the server says it did not carry out is sent again, seven times at most and within
-//! the time of a call.
+//! the time of a call. An end that was sent again and finds the session ended answers that it ended it:
+//! most likely it did, the first time.
 //!
 //! # Round trips
 //!

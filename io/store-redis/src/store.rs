@@ -218,12 +218,12 @@ impl RedisStore {
         loop {
             let id = trail.id();
             let call = Call::new(&script::END, vec![self.keys.session(id)]).number(millis(now));
-            let asked = self.client.ask(Request::Repeatable(&call)).await;
-            let answer = asked.map_err(|error| match error {
+            let asked = self.client.ask_well(Request::Repeatable(&call)).await;
+            let replies = asked.map_err(|error| match error {
                 StoreError::Full => unavailable("the server is full, and takes not even an end"),
                 error => error,
-            });
-            match Answer::of(answer?)? {
+            })?;
+            match Answer::of(replies.values)? {
                 Answer::Stub(stub) => {
                     if !trail.follow(stub, now) {
                         return Ok(End::Gone);
@@ -239,6 +239,8 @@ impl RedisStore {
                     }
                     return Ok(End::Ended);
                 }
+                // Most likely by this very call, the first time that it was sent.
+                Answer::Ended if replies.is_second => return Ok(End::Ended),
                 _ => return Ok(End::Gone),
             }
         }

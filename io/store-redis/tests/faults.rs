@@ -129,6 +129,33 @@ async fn a_lost_answer_to_a_counter_is_never_asked_for_twice() {
     assert!(told > 0);
 }
 
+/// The server has the call before it has the next connection, so it carries the end out twice.
+#[tokio::test]
+async fn an_end_whose_answer_is_lost_is_sent_again_and_says_that_it_ended() {
+    let server = Redis::start();
+    let wire = WireCount::in_front_of(&server.address());
+    let url = format!("redis://{}", wire.address());
+    let store = RedisStore::builder(&url).connections(1).connect().await.unwrap();
+    let now = now();
+    let id = make(&store, now).await;
+    server.stop();
+    let before = wire.total().bytes_to_server;
+    let cut = async {
+        let begin = Instant::now();
+        while wire.total().bytes_to_server == before {
+            assert!(begin.elapsed() < PATIENCE, "nothing was sent");
+            sleep(Duration::from_millis(1)).await;
+        }
+        wire.cut();
+        server.cont();
+    };
+    let (ended, ()) = tokio::join!(store.end(id, now), cut);
+    assert_eq!(ended.unwrap(), End::Ended);
+    assert_eq!((store.counters().unanswered, store.counters().repeated_disconnected), (1, 1));
+    assert!(!is_live(&store, id, now).await);
+    assert_eq!(store.end(id, now).await.unwrap(), End::Gone, "by nobody's first call");
+}
+
 #[tokio::test]
 async fn scripts_that_the_server_forgot_are_sent_once_more() {
     let server = Redis::start();

@@ -41,7 +41,10 @@ pub(super) enum Next {
 pub(super) enum Failure {
     NotReady,
     ReadOnly,
+    /// There was no connection, so it was not sent.
     Disconnected,
+    /// It was sent, and its answer lost.
+    Unanswered,
 }
 
 impl Client {
@@ -93,7 +96,7 @@ impl Client {
         self.routes.suspect();
         count(&self.tally.unanswered);
         if request.may_repeat() {
-            Next::Wait(Failure::Disconnected, why)
+            Next::Wait(Failure::Unanswered, why)
         } else {
             Next::Give(unavailable(&why))
         }

@@ -161,6 +161,20 @@ impl Connection {
         Ok(())
     }
 
+    /// Runs statements of which the last locks a row. False if there is none. A SQLite is locked as a
+    /// whole, and says true.
+    pub(crate) async fn lock(&mut self, sql: String) -> Result<bool, Fault> {
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql));
+        Ok(match self {
+            Self::Postgres(inner) => !sql.fetch_all(&mut *inner).await?.is_empty(),
+            Self::MySql { inner, .. } => !sql.fetch_all(&mut *inner).await?.is_empty(),
+            Self::Sqlite(inner) => {
+                sql.execute(&mut *inner).await?;
+                true
+            }
+        })
+    }
+
     pub(crate) async fn roll_back(&mut self) -> Result<(), Fault> {
         match self.run("ROLLBACK".to_owned()).await {
             // SQLite ends a transaction by itself after some errors, and then has none to end.

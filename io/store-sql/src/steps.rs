@@ -345,9 +345,6 @@ async fn begin_and_find(
     id: IdHash,
     now: Time,
 ) -> Result<Found, Fault> {
-    let mut text = Text::new(connection.database());
-    text.begin().lock(id);
-    connection.run(text.sql()).await?;
     follow(connection, id, now, true).await
 }
 
@@ -365,14 +362,20 @@ async fn follow(
     let mut trail = Trail::new(id);
     let mut frozen = None;
     loop {
-        if locks && !trail.is_at_start() {
+        let nothing = || if trail.is_at_start() { Found::Unknown } else { Found::Ended };
+        if locks {
             let mut text = Text::new(connection.database());
+            if trail.is_at_start() {
+                text.begin();
+            }
             text.lock(trail.id());
-            connection.run(text.sql()).await?;
+            // Nobody keeps others off a row that is not there. Who looked for it now might see one that was
+            // made since, and change it beside others that do.
+            if !connection.lock(text.sql()).await? {
+                return Ok(nothing());
+            }
         }
-        let Some(row) = connection.load(trail.id()).await? else {
-            return Ok(if trail.is_at_start() { Found::Unknown } else { Found::Ended });
-        };
+        let Some(row) = connection.load(trail.id()).await? else { return Ok(nothing()) };
         let Some(stub) = row.stub else {
             return Ok(match row.kind {
                 Kind::Live if row.is_live(now) => {

@@ -96,6 +96,7 @@ macro_rules! every_sentence {
             a_met_expectation_commits
             twenty_concurrent_increments_give_twenty
             concurrent_additions_all_count_and_none_conflicts
+            additions_while_a_session_is_being_made_all_count
             concurrent_changes_of_a_set_all_count
             a_counter_starts_at_zero_and_a_set_empty
             counting_what_is_no_number_is_an_error_and_changes_nothing

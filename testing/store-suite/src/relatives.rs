@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use abide_session::{Changes, Commit, FieldChange, OldId, Store, StoreError, Write};
+use abide_session::{Changes, Commit, Create, FieldChange, OldId, Store, StoreError, Write};
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
-use crate::stage::{commit, load, make, make_of, name, renew, set, start};
+use crate::stage::{birth, commit, load, make, make_of, name, new_hash, renew, set, start};
+
+/// Sessions that are counted in while they are being made: nobody knows the moment in which it would go wrong.
+const ROUNDS: usize = 5;
 
 /// Changes that add to one field.
 fn relative(field: &str, write: Write) -> Changes {
@@ -34,6 +37,28 @@ pub async fn concurrent_additions_all_count_and_none_conflicts(store: &dyn Store
     commit(store, id, relative("n", Write::Add(-5)), now).await;
     // The integer 15 is one byte in MessagePack.
     assert_eq!(load(store, id, now).await.get("n"), Some(&Bytes::from_static(&[15])));
+}
+
+/// Who knows the id may count before the answer to the create has come, as where a session is moved and
+/// several carry it: each that is told that it counted has counted.
+pub async fn additions_while_a_session_is_being_made_all_count(store: &dyn Store) {
+    let now = start();
+    for round in 0..ROUNDS {
+        let id = new_hash();
+        let created = store.create(id, birth(Changes::default(), now), now);
+        let counters = (0..8).map(|_| async {
+            // Gone until it is there, and then once.
+            while store.commit(id, relative("n", Write::Add(1)), now).await.expect("a commit")
+                == Commit::Gone
+            {
+                tokio::task::yield_now().await;
+            }
+        });
+        let (created, _) = join(created, join_all(counters)).await;
+        assert!(matches!(created, Ok(Create::Created(_))), "{created:?}");
+        let counted = load(store, id, now).await.get("n").cloned();
+        assert_eq!(counted, Some(Bytes::from_static(&[8])), "in round {round}");
+    }
 }
 
 /// Members that several add to a set, and take out of it, at once are all in it, or out of it.

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::carry::{Both, Carried};
 use super::marker::{Marker, is_ending};
+use super::place::{LOOKS, moved_too_often};
 use super::{Moving, Phase};
 use crate::Error;
 use crate::clock::Clock;
@@ -155,7 +156,29 @@ impl Both {
         }
     }
 
+    /// Carries over what stands under this id, whoever else is about it: when this is done it has left.
+    /// None if it is a link.
     async fn carry_one(
+        self: &Arc<Self>,
+        id: IdHash,
+        now: Time,
+    ) -> Result<Option<Carried>, StoreError> {
+        for _ in 0..LOOKS {
+            match self.carry_once(id, now).await? {
+                // Of those who carry it at once only the last to say so goes on, and may not be done yet.
+                Some(Carried::Elsewhere) if self.is_here(id, now).await? => {}
+                carried => return Ok(carried),
+            }
+        }
+        Err(moved_too_often())
+    }
+
+    async fn is_here(&self, id: IdHash, now: Time) -> Result<bool, StoreError> {
+        let loaded = self.from.load(id, now).await?;
+        Ok(matches!(loaded, Loaded::Live { standing: Standing::Current, .. }))
+    }
+
+    async fn carry_once(
         self: &Arc<Self>,
         id: IdHash,
         now: Time,

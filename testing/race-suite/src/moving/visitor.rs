@@ -1,5 +1,6 @@
 //! A user with two browsers, what he does in them, and what he knows must be there.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -35,6 +36,8 @@ struct Visitor {
     made: Time,
     added: i64,
     updated: i64,
+    /// What was done in it, for whoever has to find out how it went wrong.
+    story: Vec<String>,
 }
 
 const IDLE: Duration = Duration::from_hours(1);
@@ -52,6 +55,7 @@ impl User {
             made: Time::EPOCH,
             added: 0,
             updated: 0,
+            story: Vec::new(),
         };
         Self { subject, browsers: [nothing.clone(), nothing], ended: Vec::new() }
     }
@@ -97,7 +101,8 @@ impl User {
         if !matches!(created, Some(Create::Created(_)) | None) {
             course.bad(Bad::Refused, "a create");
         }
-        self.browsers[browser] = Visitor { id, old: None, made, added: 0, updated: 0 };
+        let story = Vec::new();
+        self.browsers[browser] = Visitor { id, old: None, made, added: 0, updated: 0, story };
     }
 
     async fn add(&mut self, browser: usize, course: &Course, random: &mut Random) {
@@ -111,6 +116,7 @@ impl User {
             course.ask_of(server, |store| store.commit(id, changes.clone(), now)).await
         }));
         for outcome in added.await {
+            self.browsers[browser].tell(course, format_args!("add: {outcome:?}"));
             self.browsers[browser].added += course.committed(outcome, "an addition");
         }
     }
@@ -138,6 +144,7 @@ impl User {
             0
         };
         let (one, other) = join(update(0), update(random.below(2))).await;
+        self.browsers[browser].tell(course, format_args!("updates: {one}, {other}"));
         self.browsers[browser].updated += one + other;
     }
 
@@ -161,6 +168,7 @@ impl User {
         let add = course.ask_of(other, |store| store.commit(id, add_one(), now));
         let (renewed, added) = join(renew, add).await;
         let visitor = &mut self.browsers[browser];
+        visitor.tell(course, format_args!("renew: {renewed:?}, beside it add: {added:?}"));
         visitor.added += course.committed(added, "an addition beside a renewal");
         if course.committed(renewed, "a renewal") == 1 {
             visitor.old = Some((id, Instant::now()));
@@ -175,6 +183,7 @@ impl User {
         changes.subject = Some(Some(self.subject.clone()));
         let rename = Rename::new(to, changes, OldId::Freezes, now.after(GRACE));
         let renewed = course.ask(random, |store| store.rename(id, rename.clone(), now)).await;
+        self.browsers[browser].tell(course, format_args!("sign in: {renewed:?}"));
         if course.committed(renewed, "a sign-in") == 1 {
             let visitor = &mut self.browsers[browser];
             visitor.added += 1;
@@ -272,12 +281,18 @@ impl Visitor {
         }
     }
 
+    fn tell(&mut self, course: &Course, what: fmt::Arguments<'_>) {
+        let deployments = course.deployments.load(Ordering::SeqCst);
+        self.story.push(format!("after {deployments} deployments {what}"));
+    }
+
     fn check(&self, record: &Record, browser: usize, course: &Course) {
         let added = record.get("added").map_or(0, rmp_integer);
         let updated = number(record, "updated");
         if (added, updated) != (self.added, self.updated) {
-            let expected = (self.added, self.updated);
-            course.bad(Bad::LostWrite, &format!("{:?} instead of {expected:?}", (added, updated)));
+            let (found, expected) = ((added, updated), (self.added, self.updated));
+            let what = format!("{found:?} instead of {expected:?}; done: {:?}", self.story);
+            course.bad(Bad::LostWrite, &what);
         }
         if number(record, "name") != i64::try_from(browser).unwrap_or_default() {
             course.bad(Bad::LostWrite, "another session's");

@@ -43,6 +43,7 @@ fn a_commit_that_revives_an_ended_session_is_caught() {
 fn saving_whole_records_is_caught() {
     check(Fault::SavesWholeRecords, "concurrent_commits_to_different_fields_keep_both");
     check(Fault::SavesWholeRecords, "concurrent_additions_all_count_and_none_conflicts");
+    check(Fault::SavesWholeRecords, "additions_while_a_session_is_being_made_all_count");
 }
 
 #[test]

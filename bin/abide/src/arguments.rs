@@ -43,7 +43,7 @@ macro_rules! places {
             cookie                         in the browser, sealed\n  \
             nodes://a=HOST:PORT,b=HOST:PORT\n                                 \
                                            in the servers themselves, each on two of them;\n                                 \
-                                           the same list for all, which one is said by --name\n",
+                                           itself and others, which one is said by --name\n",
             stores!()
         )
     };
@@ -268,7 +268,7 @@ pub(crate) struct MoveSessions {
     #[arg(long, value_name = "URL")]
     pub(crate) to: Option<String>,
     /// Where one end is nodes://NAME=HOST:PORT,...: which of them this command is while it runs. The
-    /// name of no server, and in the list of all
+    /// name of no server, with an address of this machine
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// The keys of a sealed+ store, or of nodes; those of the app. The variable `ABIDE_KEYS` may hold

@@ -64,7 +64,7 @@ async fn overview(State(node): Node) -> Response {
 async fn slots(State(node): Node) -> Response {
     let Some(node) = &*node else { return NOT_A_NODE.into_response() };
     let Some(leaders) = node.leaders().await else { return STOPPED.into_response() };
-    Json(json!({ "nodes": node.names(), "leaders": leaders })).into_response()
+    Json(json!({ "nodes": leaders.nodes, "leaders": leaders.of_slots })).into_response()
 }
 
 /// Whether this server may be killed now and nothing is lost.

@@ -8,8 +8,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use abide_replica::{Action, Birth, Config, Event, Moment, Node, NodeId};
-use abide_session::{Slot, Time};
+use abide_replica::{Action, Birth, Config, Contact, Event, Moment, Node, NodeId};
+use abide_session::Time;
 
 const ROUNDS: u32 = 100;
 
@@ -24,18 +24,8 @@ impl Cluster {
     fn new(count: u16) -> Self {
         let now = Moment { passed: Duration::ZERO, wall: Time::from_secs(1_800_000_000) };
         let start = |own| {
-            let config = Config {
-                roster: (0..count).map(|node| format!("node-{node}")).collect(),
-                own: NodeId(own),
-                birth: Birth(1),
-                copies: 2,
-                slots: Slot::COUNT,
-                skew: Duration::from_secs(5),
-                bytes_max: usize::MAX,
-                #[cfg(feature = "mutants")]
-                mutant: None,
-            };
-            Node::new(config, now)
+            let names = (0..count).map(|node| format!("node-{node}"));
+            Node::new(Config::new(Contact::in_order(names), NodeId(own), Birth(1)), now)
         };
         let ids = (0..count).map(NodeId).collect();
         Self { ids, nodes: (0..count).map(start).collect(), now, spent: Duration::ZERO }

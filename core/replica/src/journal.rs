@@ -11,7 +11,7 @@
 //! frame   = "abj" 1 length(4) checksum(8) content     numbers of a frame: the low byte first
 //! content = part*
 //! part    = kind counted(bytes)                       1 version, 2 entry (as packed), 3 node
-//! node    = counted(name) birth status
+//! node    = counted(name) birth status counted(address)
 //! ```
 //!
 //! A file begins with a frame of the version. A frame that is cut short or damaged is passed over, and reading
@@ -36,6 +36,7 @@ use core::{error, fmt, str};
 use xxhash_rust::xxh64::xxh64;
 
 use crate::limits::MAX_LETTER_BYTES;
+use crate::roster::Contact;
 use crate::table::Table;
 use crate::varint::{Reader, counted, number};
 use crate::view::{Birth, Known};
@@ -57,7 +58,7 @@ const NODE: u64 = 3;
 #[derive(Debug)]
 pub struct Recovered {
     pub(crate) table: Table,
-    known: BTreeMap<String, Known>,
+    known: BTreeMap<String, (Known, String)>,
     unread_bytes: u64,
 }
 
@@ -105,9 +106,12 @@ impl Recovered {
                 Ok(self.table.merge(id, entry).is_ok())
             }
             NODE => {
-                let Some((name, known)) = node(part) else { return Ok(false) };
-                let kept = self.known.entry(name).or_insert(known);
-                *kept = known.max(*kept);
+                let Some((name, known, address)) = node(part) else { return Ok(false) };
+                let said = (known, address);
+                let kept = self.known.entry(name).or_insert_with(|| said.clone());
+                if kept.0 <= said.0 {
+                    *kept = said;
+                }
                 Ok(true)
             }
             _ => Ok(false),
@@ -136,12 +140,19 @@ impl Recovered {
 
     /// The last process of this name that was known. The next needs a later birth.
     pub fn birth(&self, name: &str) -> Option<Birth> {
-        self.known.get(name).map(|known| known.birth)
+        self.known.get(name).map(|(known, _)| known.birth)
     }
 
     /// The last process of this name, if it may have gone on without the one that wrote this.
     pub(crate) fn missed(&self, name: &str) -> Option<Birth> {
-        self.known.get(name).filter(|known| !known.is_dead()).map(|known| known.birth)
+        let known = self.known.get(name).map(|(known, _)| known);
+        known.filter(|known| !known.is_dead()).map(|known| known.birth)
+    }
+
+    /// The nodes that ran when this was written, and where they were found.
+    pub(crate) fn living(&self) -> impl Iterator<Item = Contact> + '_ {
+        let living = self.known.iter().filter(|(_, (known, _))| !known.is_dead());
+        living.map(|(name, (_, address))| Contact::listed(name, address))
     }
 }
 
@@ -169,11 +180,12 @@ pub(crate) fn write_entry(content: &mut Vec<u8>, packed: &[u8]) {
 }
 
 /// Appends what is known of a node to content.
-pub(crate) fn write_node(content: &mut Vec<u8>, name: &str, known: Known) {
+pub(crate) fn write_node(content: &mut Vec<u8>, name: &str, known: Known, address: &str) {
     let mut bytes = Vec::new();
     counted(&mut bytes, name.as_bytes());
     number(&mut bytes, known.birth.0);
     number(&mut bytes, write_status(known.status));
+    counted(&mut bytes, address.as_bytes());
     write_part(content, NODE, &bytes);
 }
 
@@ -186,11 +198,12 @@ fn part<'a>(reader: &mut Reader<'a>) -> Option<(u64, &'a [u8])> {
     Some((reader.number()?, reader.counted()?))
 }
 
-fn node(part: &[u8]) -> Option<(String, Known)> {
+fn node(part: &[u8]) -> Option<(String, Known, String)> {
     let mut reader = Reader::new(part);
-    let name = str::from_utf8(reader.counted()?).ok()?.to_owned();
+    let text = |bytes| str::from_utf8(bytes).ok().map(str::to_owned);
+    let name = text(reader.counted()?)?;
     let known = Known { birth: Birth(reader.number()?), status: read_status(&mut reader)? };
-    Some((name, known))
+    Some((name, known, text(reader.counted()?)?))
 }
 
 /// The frames of a file, as its bytes come.

@@ -14,7 +14,8 @@
 //! order; those in sync with it hold them before they are acknowledged; who is left out knows it by its
 //! grants before the others go on ([`limits`] has the times). Who may not know of all says so
 //! ([`Kept::Sole`]). A [`Survey`] finds sessions in many slots. A node that wants to stop leaves first, so that
-//! others hold what it holds ([`Node::has_left`]), and each says whether it is ready to be used and may be
+//! others hold what it holds ([`Node::has_left`]); a new one needs to know one that runs, and holds nothing before
+//! all know it ([`Roster`]); and each says whether it is ready to be used and may be
 //! killed. It may write down what it takes over ([`journal`]), so that sessions outlast all processes. How it
 //! works and why stands in `docs/design/replication.md`; `testing/sim` tries to
 //! break it.
@@ -56,6 +57,7 @@ mod mutant;
 mod node;
 mod packed;
 mod reign;
+mod roster;
 mod slot;
 mod survey;
 mod table;
@@ -73,6 +75,7 @@ pub use mutant::Mutant;
 pub use node::{Broken, Config, Node};
 pub use packed::{Malformed, pack, unpack};
 pub use reign::Term;
+pub use roster::{Contact, Roster, Statement, Stranger};
 pub use survey::{Found, SlotSet, Sought, Survey};
 pub use table::{Expired, Full, Merged, Packed, Table};
 pub use view::{Birth, Known, NodeId, Status, View};

@@ -3,7 +3,17 @@
 use core::time::Duration;
 
 /// Nodes of a roster. Views travel whole, and every node pings every other.
-pub const MAX_NODES: usize = 32;
+pub const MAX_NODES: usize = 64;
+
+/// The longest name of a node, in bytes: owners of slots follow from it.
+pub const MAX_NAME_BYTES: usize = abide_slots::Member::NAME_BYTES_MAX;
+
+/// The longest address of a node, in bytes: a host name (RFC 1035) and a port.
+pub const MAX_ADDRESS_BYTES: usize = 260;
+
+/// How long a node that is dead is known by its name, unless the list that a node was started with has it:
+/// longer than anybody takes for a restart. After half of that it has to be admitted again when it comes back.
+pub const FORGET_AFTER: Duration = Duration::from_hours(1);
 
 /// Calls of local clients that a node holds open. More are refused as unavailable: they would wait
 /// for longer than anybody does.
@@ -52,7 +62,8 @@ pub const GRANT_KEPT: Duration = Duration::from_millis(550);
 /// A node that was not asked anything for this long was held up itself. It wakes up at each ping.
 pub const HELD_UP: Duration = Duration::from_millis(250);
 
-/// How long a node that was held up listens before it judges who is silent: two rounds of pings.
+/// How long a node that was held up listens before it judges who is silent: two rounds of pings. As long
+/// it waits for others before it takes it that somebody of whom it has never heard is not there.
 pub const LISTEN: Duration = Duration::from_millis(200);
 
 /// How long what a node said of its slots counts, from when it was asked.

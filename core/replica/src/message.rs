@@ -10,6 +10,7 @@ use abide_session::{
 
 use crate::entry::Entry;
 use crate::reign::Term;
+use crate::roster::{Contact, Statement};
 use crate::survey::{Found, SlotSet, Survey};
 use crate::view::{Birth, Known, NodeId};
 
@@ -30,6 +31,9 @@ pub enum Event {
     Call(u64, Call),
     /// A local client looks for sessions in many slots, under such a number.
     Survey(u64, Survey),
+    /// This node has greeted: it is the one of this name, and found there. Before the first
+    /// [`Event::Connected`] of a process.
+    Met(Contact),
     /// There is a connection to this node. What comes from it from now on comes in the order in which
     /// it was sent, and nothing of an earlier connection comes any more.
     Connected(NodeId),
@@ -58,6 +62,10 @@ pub enum Action {
     /// Make a connection to this node, and say what came of it. A connection that the other has made
     /// is as good.
     Dial(NodeId),
+    /// This node is known from now on, or is to be found elsewhere.
+    Know(Contact),
+    /// This node is not known any more.
+    Forget(NodeId),
     /// The answer to a call.
     Answer(u64, Answer),
     /// The answer to a survey. None: there was a slot of which nobody could tell in time.
@@ -96,6 +104,10 @@ pub enum Note {
     Silent(NodeId),
     /// The process of this node is proved to be gone.
     Dead(NodeId),
+    /// All know this node, and it may hold slots.
+    Admitted(NodeId),
+    /// A node of this number has another name than the one that is known: it is not taken.
+    Clash(NodeId),
     /// Others took this process for dead. It has begun again.
     Reborn(Birth),
     /// A call was sent again to another leader.
@@ -226,7 +238,10 @@ pub struct Letter {
 /// What a message says.
 #[derive(Clone, Debug)]
 pub enum Message {
-    /// The first on a connection: what is known of processes, and the slots that the sender leads.
+    /// The first on a connection, and then what has changed of it: the nodes that the sender knows, but for
+    /// those that are dead; whom it knows, as a statement, and at first what others have stated.
+    Nodes(Vec<Contact>, Vec<Statement>),
+    /// The second on a connection: what is known of processes, and the slots that the sender leads.
     Hello(Vec<(NodeId, Known)>, Vec<(Slot, Term)>),
     /// What is known of processes has changed.
     View(Vec<(NodeId, Known)>),

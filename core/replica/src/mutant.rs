@@ -38,12 +38,14 @@ pub enum Mutant {
     JudgesOnlyWhatItLeads,
     /// Says that a session does not exist though another node may hold it.
     TakesDoubtForAbsence,
+    /// Takes a new node for an owner before all know it.
+    TakesOverBeforeAllKnow,
 }
 
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::AnswersBeforeOthersHoldIt,
         Self::TakesSilenceForDeath,
         Self::ReadsWithoutGrant,
@@ -61,5 +63,6 @@ impl Mutant {
         Self::ListsWhatIsUnderWay,
         Self::JudgesOnlyWhatItLeads,
         Self::TakesDoubtForAbsence,
+        Self::TakesOverBeforeAllKnow,
     ];
 }

@@ -12,6 +12,7 @@ mod claim;
 mod fill;
 mod follow;
 mod invariants;
+mod join;
 mod lead;
 mod leave;
 mod restore;
@@ -20,16 +21,15 @@ mod stock;
 mod survey;
 
 use alloc::collections::BTreeSet;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use abide_session::Slot;
-use abide_slots::{Member as Ranked, owners};
 
-use crate::limits::{MAX_NODES, PING_EVERY, SKEW};
+use crate::limits::{FORGET_AFTER, PING_EVERY, SKEW};
 use crate::message::{Action, Event, Letter, Message, Moment};
 use crate::mutant::Mutant;
 use crate::reign::Term;
+use crate::roster::{Contact, Roster};
 use crate::slot::Place;
 use crate::table::Table;
 use crate::view::{Birth, Known, News, NodeId, Status, View};
@@ -40,8 +40,9 @@ use seat::Seat;
 /// What a node is told when it starts.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The names of all nodes, the same on each and in the same order; at most [`MAX_NODES`] count.
-    pub roster: Vec<String>,
+    /// The nodes that it knows when it starts: itself, and at least one that runs. At most
+    /// [`crate::limits::MAX_NODES`] count.
+    pub roster: Vec<Contact>,
     /// Which of them this one is.
     pub own: NodeId,
     /// Which process of it: later than all before.
@@ -52,6 +53,8 @@ pub struct Config {
     pub slots: u16,
     /// By how much two wall clocks may differ.
     pub skew: core::time::Duration,
+    /// How long it knows the name of one that is dead, if that is not in its list.
+    pub forget_after: core::time::Duration,
     /// How many bytes of entries it makes; what others made it takes all the same.
     pub bytes_max: usize,
     /// A mistake to make.
@@ -62,7 +65,7 @@ pub struct Config {
 impl Config {
     /// A node of this roster, with two copies of each session, clocks that differ by five seconds at most,
     /// all slots and no limit to what it keeps.
-    pub const fn new(roster: Vec<String>, own: NodeId, birth: Birth) -> Self {
+    pub const fn new(roster: Vec<Contact>, own: NodeId, birth: Birth) -> Self {
         Self {
             roster,
             own,
@@ -70,6 +73,7 @@ impl Config {
             copies: 2,
             slots: Slot::COUNT,
             skew: SKEW,
+            forget_after: FORGET_AFTER,
             bytes_max: usize::MAX,
             #[cfg(feature = "mutants")]
             mutant: None,
@@ -88,15 +92,8 @@ impl Node {
     /// A node that has just started, and holds nothing.
     pub fn new(config: Config, now: Moment) -> Self {
         let slots = config.slots.min(Slot::COUNT);
-        let names = config.roster.iter().take(MAX_NODES);
-        let ranked: Vec<Ranked<'_>> = names.filter_map(|name| Ranked::new(name, 1).ok()).collect();
-        let order = |slot| {
-            let places = owners(slot, &ranked).into_iter();
-            places.filter_map(|place| u16::try_from(place).ok().map(NodeId)).collect()
-        };
-        let ranks = Slot::all().take(usize::from(slots)).map(order).collect();
         let places = (0..slots).map(|_| Place::default()).collect();
-        let mut around = Around::new(config, ranks, now);
+        let mut around = Around::new(config, now);
         around.all_restless();
         Self { places, around }
     }
@@ -108,6 +105,7 @@ impl Node {
         match event {
             Event::Call(number, call) => self.around.open(number, call),
             Event::Survey(number, survey) => self.begin_survey(number, survey),
+            Event::Met(contact) => self.hear_of(alloc::vec![contact]),
             Event::Connected(peer) => self.connected(peer),
             Event::Broken(peer) => self.broken(peer),
             Event::Refused(peer) => self.refused(peer),
@@ -175,6 +173,16 @@ impl Node {
         self.around.is_usable(node)
     }
 
+    /// The nodes that it knows.
+    pub const fn roster(&self) -> &Roster {
+        &self.around.roster
+    }
+
+    /// Whether this node runs, as far as we have heard lately.
+    pub fn hears(&self, node: NodeId) -> bool {
+        self.around.is_connected(node) && self.around.is_granted(node)
+    }
+
     pub(crate) fn seat(&mut self, slot: Slot) -> Option<Seat<'_>> {
         let place = self.places.get_mut(usize::from(slot.number()))?;
         self.around.touched.insert(slot);
@@ -199,8 +207,7 @@ impl Node {
                 led.push((seat.slot, term));
             }
         });
-        let view = self.around.view.iter().collect();
-        self.around.send(peer, Message::Hello(view, led));
+        self.introduce(peer, led);
         self.around.ping(peer);
     }
 
@@ -219,11 +226,15 @@ impl Node {
 
     fn refused(&mut self, peer: NodeId) {
         let Some(dialed) = self.around.dialed(peer) else { return };
+        // A configuration is meant for all processes of a name.
+        let was_there = |birth| dialed.said_by == Birth(0) || dialed.said_by >= birth;
         match (dialed.known, self.around.view.get(peer)) {
-            (Some(birth), Some(known)) if known.birth == birth => {
+            (Some(birth), Some(known))
+                if known.birth == birth && was_there(birth) && self.around.is_heard =>
+            {
                 self.learn([(peer, Known::dead(birth))]);
             }
-            (None, None) => self.around.is_absent(peer),
+            (None, None) => self.around.is_missed(peer),
             _ => {}
         }
     }
@@ -242,9 +253,14 @@ impl Node {
         self.learn([(from, Known::up(birth))]);
         self.around.heard(from);
         match message {
+            Message::Nodes(contacts, statements) => {
+                self.hear_of(contacts);
+                self.on_statements(statements);
+            }
             Message::Hello(view, led) => {
                 self.learn(view);
                 self.around.greet(from);
+                self.around.admit();
                 for (slot, term) in led {
                     if let Some(mut seat) = self.seat(slot) {
                         seat.on_reign(from, term);
@@ -302,6 +318,9 @@ impl Node {
             if known.status == Status::Lost {
                 self.around.misses_no_longer(node, known.birth);
             }
+            if self.around.roster.get(node).is_none() {
+                continue;
+            }
             let before = self.around.view.get(node);
             let Some(news) = self.around.view.learn(node, known) else { continue };
             has_news = true;
@@ -313,6 +332,9 @@ impl Node {
             }
             // In both cases the process that was known before, if there was one, is gone.
             let is_another_born = news == News::Born(node);
+            if before.is_none() && is_another_born {
+                self.around.is_met(node);
+            }
             self.seats(|seat| seat.on_dead(node, is_another_born));
             let was_leaving = before.is_some_and(|before| before.is_leaving());
             self.around.gone(node, news, was_leaving);
@@ -321,6 +343,7 @@ impl Node {
             self.around.has_news_of_nodes = true;
             self.around.forget_judgements();
             self.around.spread_view();
+            self.around.admit();
             self.around.all_restless();
         }
     }
@@ -346,9 +369,8 @@ impl Node {
         self.seats(|seat| seat.begin_again());
         self.around.begin_again(past);
         // What was said under the birth before does not count.
-        let view: Vec<(NodeId, Known)> = self.around.view.iter().collect();
         for peer in self.around.peers() {
-            self.around.send(peer, Message::Hello(view.clone(), Vec::new()));
+            self.introduce(peer, Vec::new());
         }
     }
 
@@ -362,6 +384,7 @@ impl Node {
             }
         }
         self.miss_nobody_in_vain();
+        self.look_after_roster();
         self.around.time_out();
         self.go_on_with_surveys();
         self.around.expire();

@@ -71,6 +71,8 @@ pub(crate) struct Claim {
     pub(crate) doubts: BTreeSet<NodeId>,
     /// Those who were asked and not in sync with us: what they held may be on a disk when they are gone.
     pub(crate) others: BTreeSet<NodeId>,
+    /// Whether everybody is asked, and not only who was in sync.
+    pub(crate) asks_all: bool,
     /// Whether this node was in sync when the claim began: it lacks nothing but what others took without it.
     pub(crate) was_in_sync: bool,
     /// The reign that was handed over.

@@ -1,6 +1,6 @@
 //! Which processes there are, as far as a node knows.
 //!
-//! A node of the roster is known by its place in it, a process by the node's place and its *birth*.
+//! A node is known by a number that follows from its name, a process by that number and its *birth*.
 //! Views merge: of a node the later birth wins, and of one birth death is final. So a view only
 //! grows, and whoever meets another view takes over what it did not know.
 //!
@@ -10,7 +10,7 @@
 use alloc::collections::BTreeMap;
 use core::fmt;
 
-/// A node of the roster, by its place in it.
+/// A node, by a number that follows from its name: see [`NodeId::of`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u16);
 
@@ -92,6 +92,11 @@ impl View {
     pub fn is_past(&self, node: NodeId, birth: Birth) -> bool {
         self.get(node)
             .is_some_and(|known| known.birth > birth || (known.birth == birth && known.is_dead()))
+    }
+
+    /// Forgets a node.
+    pub(crate) fn forget(&mut self, node: NodeId) {
+        self.0.remove(&node);
     }
 
     /// Takes over what is known of a node.

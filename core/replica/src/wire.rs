@@ -3,13 +3,13 @@
 //! ```text
 //! letter  = birth kind body
 //! kind    = 1 hello, 2 view, 3 ping, 4 pong, 5 pass, 6 answered, 7 lost, 8 not leader, 9 survey,
-//!           10 surveyed, 16 and up: of a slot (slot term body)
+//!           10 surveyed, 11 nodes, 16 and up: of a slot (slot term body)
 //! call    = now operation                   operation = kind id ...
 //! entries = count (length entry)*           entry: see [`crate::packed`]
 //! ```
 //!
 //! Numbers are little-endian groups of seven bits, as short as they get; times are milliseconds, nodes
-//! their places in the roster, ids their 22 bytes. What is optional is a count of 0 or 1 before it.
+//! their numbers, ids their 22 bytes. What is optional is a count of 0 or 1 before it.
 //!
 //! A build of a later version may add parts at the end of a letter, of a call, of changes and of an
 //! answer, which this one does not look at, and kinds of letters, which it passes over
@@ -30,7 +30,7 @@ use alloc::vec::Vec;
 
 use crate::message::Letter;
 
-pub use greeting::{First, Greeting, MAX_GREETING_BYTES, Roster};
+pub use greeting::{First, Greeting, MAX_GREETING_BYTES};
 pub(crate) use read::status as read_status;
 pub(crate) use write::status as write_status;
 
@@ -82,6 +82,7 @@ mod kind {
     pub(super) const NOT_LEADER: u64 = 8;
     pub(super) const SURVEY: u64 = 9;
     pub(super) const SURVEYED: u64 = 10;
+    pub(super) const NODES: u64 = 11;
     /// From here on they are about a slot.
     pub(super) const OF_SLOT: u64 = 16;
     pub(super) const REIGN: u64 = 16;

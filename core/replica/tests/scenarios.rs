@@ -8,6 +8,7 @@
 //!
 //! ```text
 //! nodes a b c               the roster; before anything else
+//! joins c                   c is in no other's list, and has those of the others in its own
 //! copies 3                  on how many of them a session is to be, if not on two
 //! sessions s1 s2 at b a     ids in one slot, the owners of which are b, then a, then the others
 //!
@@ -105,6 +106,7 @@ stories! {
     the_second_is_killed_when_it_is_safe_to_stop
     two_owners_that_die_at_once_take_it_with_them
     who_is_no_owner_is_released
+    who_joins_holds_nothing_until_all_know_it
 }
 
 #[test]

@@ -4,17 +4,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use abide_keys::{Key, KeyRing};
-use abide_replica::NodeId;
-use abide_replica::limits::MAX_NODES;
-use abide_replica::wire::Roster;
+use abide_replica::limits::{MAX_ADDRESS_BYTES, MAX_NAME_BYTES, MAX_NODES};
+use abide_replica::{Contact, NodeId, Roster};
 
 use crate::error::JoinError;
 use crate::identity::Identity;
 
-/// The longest name of a node, in bytes.
-const MAX_NAME_BYTES: usize = 255;
-
-/// What a node is told: who it is, who the others are, and what they have in common.
+/// What a node is told: who it is, where it finds others, and what they have in common.
 #[derive(Clone, Debug)]
 pub struct Config {
     name: String,
@@ -30,22 +26,32 @@ pub struct Config {
 /// A configuration that can be right.
 #[derive(Debug)]
 pub(crate) struct Checked {
-    pub(crate) roster: Roster,
-    /// Of each node, where others find it.
-    pub(crate) addresses: Vec<String>,
+    pub(crate) name: String,
+    pub(crate) contacts: Vec<Contact>,
+    pub(crate) copies: usize,
     pub(crate) listen: String,
     pub(crate) bytes_max: usize,
     /// None: nodes talk in plain text.
     pub(crate) identity: Option<Identity>,
     pub(crate) data: Option<PathBuf>,
+    /// Whether others may join: not one that was started alone and without a secret.
+    pub(crate) is_open: bool,
+}
+
+impl Checked {
+    /// What is known at first.
+    pub(crate) fn roster(&self) -> Roster {
+        Roster::new(NodeId::of(&self.name), self.copies, self.contacts.iter().cloned())
+    }
 }
 
 impl Config {
     /// The most copies of a session: each write waits for all of them.
     pub const COPIES_MAX: usize = 5;
 
-    /// A node of this name, and all nodes of the cluster, itself among them, as names and `host:port`.
-    /// All nodes have to be given the same list; the order does not matter.
+    /// A node of this name, and nodes of the cluster, itself among them, as names and `host:port`. It needs
+    /// one other that runs, and hears of the rest from that one. Who starts with nobody there is a cluster of its
+    /// own: so those that are started together are given the same list.
     pub fn new<N: Into<String>, A: Into<String>>(
         name: impl Into<String>,
         nodes: impl IntoIterator<Item = (N, A)>,
@@ -122,22 +128,26 @@ impl Config {
         if let Some(fault) = self.fault(&nodes) {
             return Err(JoinError::Config(fault));
         }
-        let own = nodes.iter().position(|(name, _)| *name == self.name);
-        let own = own.and_then(|own| u16::try_from(own).ok()).map(NodeId);
-        let Some(own) = own else {
+        let Some((name, address)) = nodes.iter().find(|(name, _)| *name == self.name) else {
             let list: Vec<&str> = nodes.iter().map(|(name, _)| name.as_str()).collect();
             let (name, list) = (&self.name, list.join(", "));
             return Err(JoinError::Config(format!(
                 "this node is called {name:?}, and the list of nodes has {list}: put it in"
             )));
         };
-        let (names, addresses): (Vec<String>, Vec<String>) = nodes.into_iter().unzip();
-        let own_address = addresses.get(usize::from(own.0)).cloned().unwrap_or_default();
-        let listen = self.listen.clone().unwrap_or(own_address);
-        let identity = self.identity(&addresses, &listen)?;
-        let roster = Roster { names, own, copies: self.copies };
-        let (bytes_max, data) = (self.bytes_max, self.data.clone());
-        Ok(Checked { roster, addresses, listen, bytes_max, identity, data })
+        let listen = self.listen.clone().unwrap_or_else(|| address.clone());
+        let identity = self.identity(&nodes, &listen)?;
+        let is_open = identity.is_some() || self.is_plain;
+        Ok(Checked {
+            name: name.clone(),
+            contacts: nodes.iter().map(|(name, address)| Contact::listed(name, address)).collect(),
+            copies: self.copies,
+            listen,
+            bytes_max: self.bytes_max,
+            identity,
+            data: self.data.clone(),
+            is_open,
+        })
     }
 
     /// What is wrong with the list of nodes, in order of their names.
@@ -156,7 +166,7 @@ impl Config {
             let port = address.rsplit_once(':').and_then(|(host, port)| {
                 port.parse::<u16>().ok().filter(|port| *port > 0 && !host.is_empty())
             });
-            if port.is_none() {
+            if port.is_none() || address.len() > MAX_ADDRESS_BYTES {
                 return Some(format!("{address:?} of node {name:?} is no host:port"));
             }
         }
@@ -164,15 +174,22 @@ impl Config {
             [one, other] if one.0 == other.0 => Some(one.0.clone()),
             _ => None,
         });
-        twins
-            .map(|name| format!("there are two nodes called {name:?}: give each a name of its own"))
+        let twins = twins.map(|name| {
+            format!("there are two nodes called {name:?}: give each a name of its own")
+        });
+        twins.or_else(|| clash(nodes))
     }
 
-    fn identity(&self, addresses: &[String], listen: &str) -> Result<Option<Identity>, JoinError> {
+    fn identity(
+        &self,
+        nodes: &[(String, String)],
+        listen: &str,
+    ) -> Result<Option<Identity>, JoinError> {
         match (&self.keys, self.is_plain) {
             (Some(keys), _) => Identity::of(keys).map(Some),
             (None, true) => {
-                let outside = addresses.iter().map(String::as_str).chain([listen]);
+                let addresses = nodes.iter().map(|(_, address)| address.as_str());
+                let outside = addresses.chain([listen]);
                 match outside.into_iter().find(|address| !is_loopback(address)) {
                     None => Ok(None),
                     Some(address) => Err(JoinError::Config(format!(
@@ -182,7 +199,7 @@ impl Config {
                 }
             }
             // Who is alone talks to nobody.
-            (None, false) if addresses.len() <= 1 => Ok(None),
+            (None, false) if nodes.len() <= 1 => Ok(None),
             (None, false) => Err(JoinError::Config(
                 "nodes that talk to each other need a secret; `abide keygen` prints one".to_owned(),
             )),
@@ -190,7 +207,20 @@ impl Config {
     }
 }
 
-fn is_loopback(address: &str) -> bool {
+/// Two names of one number.
+fn clash(nodes: &[(String, String)]) -> Option<String> {
+    let mut names: Vec<(NodeId, &str)> =
+        nodes.iter().map(|(name, _)| (NodeId::of(name), name.as_str())).collect();
+    names.sort_unstable();
+    names.windows(2).find_map(|pair| match pair {
+        [(one, name), (other, twin)] if one == other => Some(format!(
+            "the names {name:?} and {twin:?} have the same number: choose another name for one"
+        )),
+        _ => None,
+    })
+}
+
+pub(crate) fn is_loopback(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
@@ -209,8 +239,8 @@ mod tests {
         let one = Config::new("a", [("a", "127.0.0.1:1"), ("b", "[::1]:2")]).plain();
         let other = Config::new("b", [("b", "[::1]:2"), ("a", "127.0.0.1:1")]).plain();
         let (one, other) = (one.check().unwrap(), other.check().unwrap());
-        assert_eq!(one.roster.cluster(), other.roster.cluster());
-        assert_eq!((one.roster.own, other.roster.own), (NodeId(0), NodeId(1)));
+        assert_eq!(one.contacts, other.contacts);
+        assert_eq!((one.roster().own(), other.roster().own()), (NodeId::of("a"), NodeId::of("b")));
         assert_eq!((one.listen.as_str(), other.listen.as_str()), ("127.0.0.1:1", "[::1]:2"));
     }
 
@@ -219,6 +249,8 @@ mod tests {
         let many = (0..=MAX_NODES).map(|n| (format!("n{n}"), "127.0.0.1:1".to_owned()));
         let long = "n".repeat(MAX_NAME_BYTES + 1);
         let two = [("a", "127.0.0.1:1"), ("b", "127.0.0.1:2")];
+        let mut names = (0_u32..).map(|number| number.to_string());
+        let twin = names.find(|name| NodeId::of(name) == NodeId::of("b")).unwrap();
         let cases = [
             (Config::new("a", two), "need a secret"),
             (Config::new("c", two).plain(), "called \"c\", and the list of nodes has a, b"),
@@ -227,7 +259,11 @@ mod tests {
             (Config::new("a", [("a", "127.0.0.1:0")]).plain(), "no host:port"),
             (Config::new("", [("", "127.0.0.1:1")]).plain(), "no name"),
             (Config::new(long.as_str(), [(long.as_str(), "127.0.0.1:1")]).plain(), "no name"),
-            (Config::new("n0", many).plain(), "a cluster takes 32"),
+            (Config::new("n0", many).plain(), "a cluster takes 64"),
+            (
+                Config::new("b", [("b", "127.0.0.1:1"), (&twin, "127.0.0.1:2")]).plain(),
+                "same number",
+            ),
             (Config::new("a", two).plain().copies(Config::COPIES_MAX + 1), "it takes 1 to 5"),
             (
                 Config::new("a", [("a", "10.0.0.1:1"), ("b", "127.0.0.1:2")]).plain(),

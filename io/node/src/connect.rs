@@ -11,16 +11,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use abide_replica::wire::{First, Greeting, MAX_GREETING_BYTES, Roster, VERSION};
-use abide_replica::{Birth, NodeId};
+use abide_replica::wire::{First, Greeting, MAX_GREETING_BYTES, VERSION};
+use abide_replica::{Birth, Contact, NodeId};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use crate::config::is_loopback;
 use crate::counters::Counts;
 use crate::identity::{Identity, server_name};
 use crate::link::{Fresh, Halves, Met};
+use crate::nodes::Nodes;
 use crate::shell::Input;
 
 /// A connection that is not there by then counts as unreachable.
@@ -35,9 +37,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What every connection needs.
 #[derive(Debug)]
 pub(crate) struct Connector {
-    pub(crate) roster: Roster,
-    pub(crate) addresses: Vec<String>,
+    pub(crate) nodes: Nodes,
     pub(crate) identity: Option<Identity>,
+    /// Whether others may join.
+    pub(crate) is_open: bool,
     /// Of this process, as it may begin again.
     pub(crate) birth: Arc<AtomicU64>,
     pub(crate) node: mpsc::Sender<Input>,
@@ -102,8 +105,8 @@ impl Connector {
             Err(Failed::Refused) => Input::Refused(peer),
             Err(failed) => {
                 let reason = failed.into_reason();
-                let name = self.roster.name(peer);
-                self.counts.warn_once(name, &reason, || {
+                let name = self.nodes.name(peer);
+                self.counts.warn_once(&name, &reason, || {
                     tracing::warn!(node = name, %reason, "no connection to another node");
                 });
                 Input::Unreachable(peer)
@@ -113,8 +116,14 @@ impl Connector {
     }
 
     async fn try_dial(&self, peer: NodeId) -> Result<Fresh, Failed> {
-        let address = self.addresses.get(usize::from(peer.0)).map_or("", String::as_str);
-        let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect(address)).await;
+        let address = self.nodes.address(peer).unwrap_or_default();
+        if self.identity.is_none() && !is_loopback(&address) {
+            return Err(format!(
+                "{address} is not of the loopback interface, and there is no secret"
+            )
+            .into());
+        }
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect(&address)).await;
         let no_answer = |_elapsed| Err(Failed::Other(format!("{address} does not answer")));
         let stream = stream.unwrap_or_else(no_answer)?;
         let greeted = tokio::time::timeout(GREET_TIMEOUT, self.greet(stream, peer)).await;
@@ -173,13 +182,16 @@ impl Connector {
     }
 
     async fn speak_first(&self, mut halves: Halves, peer: NodeId) -> Result<Fresh, Failed> {
-        let ours = self.roster.greeting(self.birth(), peer);
+        let ours = self.nodes.greeting(self.birth(), peer);
         say(&mut halves.write, &First::Greeting(ours)).await?;
         match hear(&mut halves.read).await? {
-            First::Greeting(theirs) if self.roster.meet(&theirs)? == peer => {
-                Ok(self.met(&theirs, peer, true, halves))
+            First::Greeting(theirs) => {
+                let contact = self.nodes.meet(&theirs)?;
+                if contact.node != peer {
+                    return Err(format!("{:?} answers there", theirs.from).into());
+                }
+                Ok(self.met(&theirs, contact, true, halves))
             }
-            First::Greeting(theirs) => Err(format!("{:?} answers there", theirs.from).into()),
             First::Refusal(reason) => Err(reason.into()),
         }
     }
@@ -199,26 +211,34 @@ impl Connector {
         let First::Greeting(theirs) = hear(&mut halves.read).await? else {
             return Err("it begins with a refusal".to_owned().into());
         };
-        let peer = match self.roster.meet(&theirs) {
-            Ok(peer) => peer,
+        let met = if self.is_open {
+            self.nodes.meet(&theirs)
+        } else {
+            Err("this node was started alone and without a secret: nobody can join it".to_owned())
+        };
+        let contact = match met {
+            Ok(contact) => contact,
             Err(reason) => {
                 let _ = say(&mut halves.write, &First::Refusal(reason.clone())).await;
                 return Err(reason.into());
             }
         };
-        let ours = self.roster.greeting(self.birth(), peer);
+        // Its name may be new to us.
+        let ours = self.nodes.greeting(self.birth(), contact.node);
+        let ours = Greeting { to: theirs.from.clone(), ..ours };
         say(&mut halves.write, &First::Greeting(ours)).await?;
-        Ok(self.met(&theirs, peer, false, halves))
+        Ok(self.met(&theirs, contact, false, halves))
     }
 
-    fn met(&self, theirs: &Greeting, peer: NodeId, is_dialed: bool, halves: Halves) -> Fresh {
+    fn met(&self, theirs: &Greeting, contact: Contact, is_dialed: bool, halves: Halves) -> Fresh {
+        let peer = contact.node;
         if theirs.version != VERSION {
             let (theirs, ours) = (theirs.version, VERSION);
-            tracing::info!(node = self.roster.name(peer), theirs, ours, "another version");
+            tracing::info!(node = contact.name, theirs, ours, "another version");
         }
         let number = self.last_number.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let met = Met { peer, birth: theirs.birth, number, is_dialed };
-        Fresh { met, halves }
+        Fresh { met, contact, halves }
     }
 
     fn birth(&self) -> Birth {

@@ -114,7 +114,9 @@ impl Counts {
             | Note::Merged(..)
             | Note::Released(..)
             | Note::HandedOver(..)
-            | Note::Forgot(_) => return,
+            | Note::Forgot(_)
+            | Note::Admitted(_)
+            | Note::Clash(_) => return,
         };
         add(count, 1);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use abide_replica::{Birth, Config as NodeConfig, Node};
+use abide_replica::{Birth, Config as NodeConfig, Node, NodeId};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 
@@ -16,6 +16,7 @@ use crate::counters::Counts;
 use crate::error::JoinError;
 use crate::home::Home;
 use crate::journal::Opened;
+use crate::nodes::Nodes;
 use crate::shell::{MAX_INPUTS, Shell};
 use crate::store::{NodeStore, Shared};
 
@@ -36,22 +37,21 @@ pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
         Some(folder) => Some(open(folder).await?),
         None => None,
     };
-    let own_name = checked.roster.name(checked.roster.own);
-    let before = opened.as_ref().and_then(|opened| opened.recovered.birth(own_name));
+    let before = opened.as_ref().and_then(|opened| opened.recovered.birth(&checked.name));
     let later = before.map_or(0, |before| before.0.saturating_add(1));
     let birth = Birth(wall().as_millis().max(later));
     let (inputs, waiting) = mpsc::channel(MAX_INPUTS);
     let counts = Arc::<Counts>::default();
-    let home = Arc::new(Home::new(&checked.roster));
+    let nodes = Nodes::new(checked.roster());
+    let home = Arc::new(Home::new(&checked.name, &nodes.names()));
     let at_home = Arc::clone(&home);
-    let (names, own) = (checked.roster.names.clone(), checked.roster.own);
-    let mut node_config = NodeConfig::new(names, own, birth);
-    (node_config.copies, node_config.bytes_max) = (checked.roster.copies, checked.bytes_max);
-    let roster = checked.roster.clone();
+    let own = NodeId::of(&checked.name);
+    let mut node_config = NodeConfig::new(checked.contacts, own, birth);
+    (node_config.copies, node_config.bytes_max) = (checked.copies, checked.bytes_max);
     let connector = Connector {
-        roster: checked.roster,
-        addresses: checked.addresses,
+        nodes: nodes.clone(),
         identity: checked.identity,
+        is_open: checked.is_open,
         birth: Arc::new(AtomicU64::new(birth.0)),
         node: inputs.clone(),
         counts: Arc::clone(&counts),
@@ -88,7 +88,7 @@ pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
         });
     };
     thread.spawn(run).map_err(JoinError::Thread)?;
-    let store = NodeStore::of(Shared { inputs, stop, counts, home, roster });
+    let store = NodeStore::of(Shared { inputs, stop, counts, home, name: checked.name, nodes });
     let _ = tokio::time::timeout(JOIN_WAIT, store.ready()).await;
     Ok(store)
 }

@@ -12,7 +12,8 @@
 //! # }
 //! ```
 //!
-//! The other server does the same with the name `b`. [`NodeStore`] is an `abide_session::Store` and
+//! The other server does the same with the name `b`. A third that is started later needs its own name and the
+//! address of one that runs: it joins, and the others need not be told. [`NodeStore`] is an `abide_session::Store` and
 //! passes the whole of its contract, whichever node is asked. What two nodes say to each other, who
 //! leads and what is lost when is decided by `abide_replica` and told in `docs/design/replication.md`;
 //! this crate has the sockets, the clocks and the thread.
@@ -57,6 +58,7 @@ mod identity;
 mod join;
 mod journal;
 mod link;
+mod nodes;
 mod shell;
 mod store;
 
@@ -64,4 +66,4 @@ pub use config::Config;
 pub use counters::Counters;
 pub use error::JoinError;
 pub use join::join;
-pub use store::{LoseError, NodeStore, Status};
+pub use store::{Leaders, LoseError, NodeStore, Status};

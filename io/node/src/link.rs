@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use abide_replica::limits::MAX_LETTER_BYTES;
 use abide_replica::wire::{self, Unread};
-use abide_replica::{Birth, Letter, NodeId};
+use abide_replica::{Birth, Contact, Letter, NodeId};
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
@@ -56,6 +56,8 @@ pub(crate) struct Met {
 /// A connection on which nothing but greetings has passed.
 pub(crate) struct Fresh {
     pub(crate) met: Met,
+    /// Who it is, as it says.
+    pub(crate) contact: Contact,
     pub(crate) halves: Halves,
 }
 
@@ -79,7 +81,7 @@ impl Halves {
 impl Link {
     /// Takes over a connection. What comes in goes to the node.
     pub(crate) fn start(fresh: Fresh, node: mpsc::Sender<Input>, counts: Arc<Counts>) -> Self {
-        let Fresh { met, halves: Halves { read, write } } = fresh;
+        let Fresh { met, halves: Halves { read, write }, .. } = fresh;
         let Met { peer, birth, number, is_dialed } = met;
         let (frames, waiting) = mpsc::unbounded_channel();
         let queued = Arc::<AtomicUsize>::default();
@@ -242,7 +244,8 @@ mod tests {
     async fn who_takes_nothing_is_given_up_before_memory_runs_out() {
         let (ours, _theirs) = tokio::io::duplex(64);
         let met = Met { peer: NodeId(1), birth: Birth(1), number: 1, is_dialed: true };
-        let fresh = Fresh { met, halves: Halves::of(tokio::io::split(ours)) };
+        let contact = Contact::listed("b", "");
+        let fresh = Fresh { met, contact, halves: Halves::of(tokio::io::split(ours)) };
         let (node, _inputs) = mpsc::channel(1);
         let link = Link::start(fresh, node, Arc::default());
         // Pages that nobody has written to take no memory.

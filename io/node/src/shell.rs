@@ -6,7 +6,7 @@
 //! are many letters in one write.
 //!
 //! Of two connections with one node, which come about when both dial, both ends keep the same: that of
-//! a later process, or else the one made by the node that is first in the list.
+//! a later process, or else the one made by the node of the lower number.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -177,7 +177,10 @@ impl Shell {
     }
 
     fn connect(&mut self, fresh: Fresh) {
-        let (peer, own) = (fresh.met.peer, self.connector.roster.own);
+        let (peer, own) = (fresh.met.peer, self.connector.nodes.own());
+        if self.is_twin(&fresh) {
+            return;
+        }
         if let Some(link) = self.links.get(&peer) {
             let dialer_of = |is_dialed| if is_dialed { own } else { peer };
             let (old, new) = (dialer_of(link.is_dialed), dialer_of(fresh.met.is_dialed));
@@ -185,10 +188,36 @@ impl Shell {
                 return;
             }
         }
+        let contact = fresh.contact.clone();
+        self.step(Event::Met(contact.clone()));
+        if self.node.roster().name(peer) != contact.name {
+            // Another one of its number, or too many, came in between. It asks again, and is told.
+            return;
+        }
         let (node, counts) = (self.connector.node.clone(), Arc::clone(&self.connector.counts));
         self.frames.remove(&peer);
         self.links.insert(peer, Link::start(fresh, node, counts));
         self.step(Event::Connected(peer));
+    }
+
+    /// Whether somebody goes by the name of a node that runs elsewhere.
+    fn is_twin(&self, fresh: &Fresh) -> bool {
+        let Fresh { met, contact, .. } = fresh;
+        let known = self.connector.nodes.address(met.peer);
+        let is_elsewhere = known.is_some_and(|known| known != contact.address);
+        let is_other = self.links.get(&met.peer).is_some_and(|link| link.birth != met.birth);
+        let is_twin = is_elsewhere && is_other && self.node.hears(met.peer);
+        if is_twin {
+            let (name, address) = (&contact.name, &contact.address);
+            self.connector.counts.warn_once(name, address, || {
+                tracing::warn!(
+                    node = name,
+                    address,
+                    "another node of a name that is taken; give it a name of its own"
+                );
+            });
+        }
+        is_twin
     }
 
     fn disconnect(&mut self, peer: NodeId) {
@@ -214,6 +243,17 @@ impl Shell {
             Action::Dial(peer) => {
                 let _dialing = tokio::spawn(Arc::clone(&self.connector).dial(peer));
             }
+            Action::Know(contact) => {
+                let is_new = self.connector.nodes.address(contact.node).is_none();
+                self.connector.nodes.know(contact);
+                if is_new {
+                    self.home.know(&self.connector.nodes.names());
+                }
+            }
+            Action::Forget(node) => {
+                self.connector.nodes.forget(node);
+                self.home.know(&self.connector.nodes.names());
+            }
             Action::Answer(number, answer) => {
                 self.connector.counts.answered(&answer);
                 if let Some(asker) = self.calls.remove(&number) {
@@ -236,12 +276,19 @@ impl Shell {
 
     fn tell(&self, note: abide_replica::Note) {
         use abide_replica::Note;
-        let name = |node| self.connector.roster.name(node);
+        let name = |node| self.connector.nodes.name(node);
         match note {
             Note::Leads { slot, .. } => self.home.leads(slot, true),
             Note::SteppedDown(slot) => self.home.leads(slot, false),
             Note::Silent(node) => {
                 tracing::warn!(node = name(node), "another node is silent; going on without it");
+            }
+            Note::Admitted(node) => tracing::info!(node = name(node), "all nodes know this one"),
+            Note::Clash(node) => {
+                tracing::error!(
+                    node = name(node),
+                    "another node has a name of the same number; give it another name"
+                );
             }
             Note::Dead(node) => tracing::warn!(node = name(node), "another node is dead"),
             Note::Reborn(birth) => {

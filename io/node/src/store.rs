@@ -5,8 +5,9 @@ use std::time::Duration;
 use std::{error, fmt};
 
 use abide_replica::limits::{MAX_PAGE, SKEW};
-use abide_replica::wire::Roster;
-use abide_replica::{Answer, Call, Fault, Found, Kept, Node, Operation, Reply, Sought, Survey};
+use abide_replica::{
+    Answer, Call, Fault, Found, Kept, Node, NodeId, Operation, Reply, Sought, Survey,
+};
 use abide_session::{
     Changes, Commit, Create, End, IdHash, Listed, Loaded, Rename, Scanned, Slot, Store, StoreError,
     StoreFuture, Subject,
@@ -18,6 +19,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::counters::{Counters, Counts};
 use crate::cursor;
 use crate::home::Home;
+use crate::nodes::Nodes;
 use crate::shell::Input;
 
 /// Longer than a node takes to answer a call, whatever happens to other nodes.
@@ -41,7 +43,8 @@ pub(crate) struct Shared {
     pub(crate) stop: Arc<Notify>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) home: Arc<Home>,
-    pub(crate) roster: Roster,
+    pub(crate) name: String,
+    pub(crate) nodes: Nodes,
 }
 
 impl Drop for Shared {
@@ -93,6 +96,16 @@ impl fmt::Display for LoseError {
 
 impl error::Error for LoseError {}
 
+/// Who leads the slots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Leaders {
+    /// The names of all nodes that are known, in their order.
+    pub nodes: Vec<String>,
+    /// For each of the 4096 slots a place among them; none if it is not known who leads it.
+    pub of_slots: Vec<Option<usize>>,
+}
+
 impl NodeStore {
     pub(crate) fn of(shared: Shared) -> Self {
         Self { shared: Arc::new(shared) }
@@ -100,18 +113,29 @@ impl NodeStore {
 
     /// Its name.
     pub fn name(&self) -> &str {
-        self.shared.roster.name(self.shared.roster.own)
+        &self.shared.name
     }
 
-    /// The names of all nodes, in their order.
-    pub fn names(&self) -> &[String] {
-        &self.shared.roster.names
+    /// The names of all nodes that it knows by now, in their order: those of its list, those that have joined since,
+    /// and for an hour those that are gone.
+    pub fn names(&self) -> Vec<String> {
+        self.shared.nodes.names()
     }
 
-    /// For each of the 4096 slots who leads it, as a place among [`names`](NodeStore::names), as far as
-    /// this node knows. None if it has stopped.
-    pub async fn leaders(&self) -> Option<Vec<Option<u16>>> {
-        self.look(|node| Slot::all().map(|slot| Some(node.reign(slot)?.leader.0)).collect()).await
+    /// For each of the 4096 slots who leads it, as far as this node knows. None if it has stopped.
+    pub async fn leaders(&self) -> Option<Leaders> {
+        self.look(|node| {
+            let roster = node.roster().iter();
+            let mut nodes: Vec<String> = roster.map(|contact| contact.name.clone()).collect();
+            nodes.sort();
+            let place = |slot| {
+                let name = node.roster().name(node.reign(slot)?.leader);
+                nodes.binary_search_by(|other| other.as_str().cmp(name)).ok()
+            };
+            let of_slots = Slot::all().map(place).collect();
+            Leaders { nodes, of_slots }
+        })
+        .await
     }
 
     /// Whether this node may be killed now and nothing is lost.
@@ -183,9 +207,10 @@ impl NodeStore {
 
     /// The names of those that are [missed](Status::missed).
     pub async fn missed(&self) -> Vec<String> {
-        let missed = self.look(|node| node.missed().collect::<Vec<_>>()).await;
-        let name = |node| self.shared.roster.name(node).to_owned();
-        missed.unwrap_or_default().into_iter().map(name).collect()
+        let look = |node: &mut Node| {
+            node.missed().map(|missed| node.roster().name(missed).to_owned()).collect()
+        };
+        self.look(look).await.unwrap_or_default()
     }
 
     /// Says that nothing comes back of another node, neither its process nor what it had on a disk: nobody
@@ -194,9 +219,8 @@ impl NodeStore {
     /// # Errors
     /// [`LoseError`]: nothing changed.
     pub async fn lose(&self, name: &str) -> Result<(), LoseError> {
-        let roster = &self.shared.roster;
-        let node = roster.node(name).filter(|node| *node != roster.own);
-        let node = node.ok_or(LoseError::Unknown)?;
+        let is_known = name != self.shared.name && self.names().iter().any(|known| known == name);
+        let node = is_known.then(|| NodeId::of(name)).ok_or(LoseError::Unknown)?;
         let (say, told) = oneshot::channel();
         let asked = self.shared.inputs.send(Input::Lost(node, say)).await;
         asked.map_err(|_stopped| LoseError::Stopped)?;

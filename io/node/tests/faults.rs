@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what tests do, in functions that they share")]
 
 mod cluster;
+mod joining;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -206,18 +207,6 @@ async fn who_does_not_know_the_secret_learns_nothing_and_changes_nothing() {
     }
     create(&a, 20..40).await;
     assert_eq!(a.counters().letters_received, 0);
-}
-
-#[tokio::test]
-async fn nodes_with_different_lists_do_not_talk() {
-    let ports = [free_port(), free_port(), free_port()];
-    let [a, b, c] = [0, 1, 2].map(|place: usize| ports[place].address());
-    let key = || Key::new([7; Key::BYTES]);
-    let two = Config::new("a", [("a", &a), ("b", &b)]).secret(key());
-    let three = Config::new("b", [("a", &a), ("b", &b), ("c", &c)]).secret(key());
-    let (two, three) = tokio::join!(join(two), join(three));
-    let (two, three) = (two.unwrap(), three.unwrap());
-    assert_eq!((two.counters().letters_received, three.counters().letters_received), (0, 0));
 }
 
 #[tokio::test]

@@ -50,7 +50,12 @@ pub(crate) struct Cluster {
     keys: String,
     keep: Keep,
     nodes: String,
+    /// What the last server is told, if it is in the list of no other.
+    joiner: String,
+    /// All servers, the ones in the list first.
     pub(crate) servers: Vec<Server>,
+    /// How many are in the list.
+    pub(crate) listed: usize,
     balancer: Option<Process>,
     network: Option<Network>,
     pub(crate) places: Arc<Places>,
@@ -67,15 +72,16 @@ pub(crate) struct Server {
 }
 
 impl Cluster {
-    /// Starts so many servers and a balancer, and waits until all is well.
+    /// Starts so many servers and a balancer, and waits until all is well. One more, of which no other is told,
+    /// is not started if there is to be one.
     pub(crate) async fn start(
         abide: &Path,
         logs: &Path,
-        count: usize,
+        (count, joins): (usize, bool),
         keep: Keep,
         network: Option<Network>,
     ) -> Result<Self, Failure> {
-        let names = ('a'..='z').map(String::from).take(count);
+        let names = ('a'..='z').map(String::from).take(count + usize::from(joins));
         let (mut servers, mut nodes) = (Vec::new(), Vec::new());
         for (number, name) in names.enumerate() {
             let (listen, peer, ports) = match &network {
@@ -85,20 +91,25 @@ impl Cluster {
             nodes.push(format!("{name}={peer}"));
             servers.push(Server { name, listen, process: None, _ports: ports });
         }
-        let place = |server: &Server| Place {
+        let place = |(number, server): (usize, &Server)| Place {
             name: server.name.clone(),
             address: server.listen,
-            is_open: AtomicBool::new(true),
+            is_open: AtomicBool::new(number < count),
             is_far: AtomicBool::new(false),
         };
-        let places = servers.iter().map(place).collect();
+        let places = servers.iter().enumerate().map(place).collect();
+        // It knows one of the others.
+        let joiner = nodes.split_off(count).into_iter().chain(nodes.first().cloned());
+        let joiner: Vec<String> = joiner.collect();
         let mut cluster = Self {
             abide: abide.to_owned(),
             logs: logs.to_owned(),
             keys: new_keys(abide).await?,
             keep,
             nodes: format!("nodes://{}", nodes.join(",")),
+            joiner: format!("nodes://{}", joiner.join(",")),
             servers,
+            listed: count,
             balancer: None,
             network,
             places: Arc::new(Places {
@@ -116,7 +127,7 @@ impl Cluster {
     /// Starts all servers.
     pub(crate) async fn start_servers(&mut self) -> Result<(), Failure> {
         // At once: each waits for the others before it says that it is ready.
-        let starting: Vec<_> = (0..self.servers.len())
+        let starting: Vec<_> = (0..self.listed)
             .map(|server| {
                 let (command, log) = (self.command(server), self.log(&self.servers[server].name));
                 let keys = self.keys.clone();
@@ -127,7 +138,7 @@ impl Cluster {
             let process = process.await.map_err(|cause| Failure(cause.to_string()))?;
             server.process = Some(process?);
         }
-        (0..self.servers.len()).for_each(|server| self.places.open(server, true));
+        (0..self.listed).for_each(|server| self.places.open(server, true));
         Ok(())
     }
 
@@ -166,12 +177,13 @@ impl Cluster {
             Some(network) => network.command(server, &self.abide),
             None => Command::new(&self.abide),
         };
+        let nodes = if server < self.listed { &self.nodes } else { &self.joiner };
         let server = &self.servers[server];
         Self::complete(&mut command, "app");
         command.arg(format!("--name={}", server.name));
         command.arg(format!("--listen={}", server.listen));
         command.arg(match self.keep {
-            Keep::Nodes | Keep::NodesWithDisks => format!("--keep={}", self.nodes),
+            Keep::Nodes | Keep::NodesWithDisks => format!("--keep={nodes}"),
             Keep::Memory => "--keep=memory".to_owned(),
         });
         if self.keep == Keep::NodesWithDisks {
@@ -227,6 +239,12 @@ impl Cluster {
         self.servers[server].process = Some(process);
         self.places.open(server, true);
         Ok(())
+    }
+
+    /// The servers that run.
+    pub(crate) fn running(&self) -> impl Iterator<Item = usize> {
+        let servers = self.servers.iter().enumerate();
+        servers.filter(|(_, server)| server.process.is_some()).map(|(number, _)| number)
     }
 
     /// Lets a server hang.
@@ -304,13 +322,13 @@ impl Cluster {
         self.agrees(server, "/ready").await
     }
 
-    /// Waits until all servers are ready and safe to stop.
+    /// Waits until all servers that run are ready and safe to stop.
     pub(crate) async fn settle(&self) -> Result<Duration, Failure> {
         let begin = Instant::now();
         let mut browser = Browser::default();
         self.eventually("not all servers are ready and safe to stop", async || {
             // All in one go: that one was well a moment ago says nothing of now.
-            for server in &self.servers {
+            for server in self.running().filter_map(|server| self.servers.get(server)) {
                 for target in self.signs_of_wellness() {
                     if look(&mut browser, server.listen, target).await.0 != 200 {
                         return false;

@@ -36,6 +36,9 @@ pub enum Fault {
     /// kill -9 of all servers at once, which keep their sessions on disks; then all start again. Of what was
     /// acknowledged in the last 50 ms nobody promises anything
     KillAll,
+    /// One more server, in nobody's list, starts and is ready; kill -9 of a random server; another one is
+    /// restarted (SIGTERM) with the list that it had; the first one starts again
+    Join,
     /// The network between nodes is cut in two for 5 s; clients are on both sides. It takes root
     Cut,
 }
@@ -51,6 +54,7 @@ impl Fault {
             Self::Freeze => "freeze",
             Self::Rolling => "rolling",
             Self::KillAll => "kill-all",
+            Self::Join => "join",
             Self::Cut => "cut",
         }
     }
@@ -62,7 +66,7 @@ impl Fault {
         tally: &Tally,
         random: &mut Random,
     ) -> Result<(), Failure> {
-        let count = cluster.servers.len();
+        let count = cluster.listed;
         let server = random.below(count);
         match self {
             Self::Kill => {
@@ -108,6 +112,7 @@ impl Fault {
                 cluster.kill_all().await;
                 cluster.start_servers().await
             }
+            Self::Join => join(cluster, tally, server).await,
             Self::Cut => {
                 // The smaller side: one of two or three, two of five.
                 let far: Vec<usize> = (0..count / 2).map(|more| (server + more) % count).collect();
@@ -125,18 +130,38 @@ async fn kill(cluster: &mut Cluster, tally: &Tally, server: usize) {
     cluster.kill(server).await;
 }
 
+/// Another server comes, and then those that were there before it go, one after the other.
+async fn join(cluster: &mut Cluster, tally: &Tally, server: usize) -> Result<(), Failure> {
+    let (joiner, other) = (cluster.listed, (server + 1) % cluster.listed);
+    tally.strike(&cluster.servers[joiner].name);
+    cluster.end(joiner).await?;
+    cluster.restart(joiner).await?;
+    cluster.settle().await?;
+    kill(cluster, tally, server).await;
+    cluster.noticed(server).await?;
+    cluster.settle().await?;
+    tally.strike(&cluster.servers[other].name);
+    cluster.end(other).await?;
+    cluster.restart(other).await?;
+    cluster.settle().await?;
+    cluster.restart(server).await
+}
+
 /// Nobody is asked directly until all go on.
 async fn freeze(cluster: &Cluster, tally: &Tally) -> Result<(), Failure> {
     let mut paused = Vec::new();
-    for (number, server) in cluster.servers.iter().enumerate() {
-        tally.strike(&server.name);
-        paused.push(cluster.pause(number).await?);
+    let running: Vec<usize> = cluster.running().collect();
+    for server in &running {
+        tally.strike(&cluster.servers[*server].name);
+        paused.push(cluster.pause(*server).await?);
     }
     sleep(PAUSE).await;
     for paused in paused {
         paused.resume().await?;
     }
-    (0..cluster.servers.len()).for_each(|server| cluster.places.open(server, true));
+    for server in running {
+        cluster.places.open(server, true);
+    }
     Ok(())
 }
 

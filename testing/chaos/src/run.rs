@@ -85,7 +85,8 @@ impl Run {
             Keep::Nodes if faults.contains(&Fault::KillAll) => Keep::NodesWithDisks,
             keep => *keep,
         };
-        let mut cluster = Cluster::start(abide, logs, *nodes, keep, network).await?;
+        let nodes = (*nodes, faults.contains(&Fault::Join));
+        let mut cluster = Cluster::start(abide, logs, nodes, keep, network).await?;
         let orders = Arc::new(Orders {
             is_over: AtomicBool::new(false),
             audits: AtomicU64::new(0),
@@ -116,7 +117,8 @@ impl Run {
         if !faults.contains(&Fault::Cut) {
             return (None, faults);
         }
-        match Network::make(self.plan.nodes).await {
+        let servers = self.plan.nodes + usize::from(faults.contains(&Fault::Join));
+        match Network::make(servers).await {
             Ok(network) => (Some(network), faults),
             Err(reason) => {
                 self.tally.skip(format!("{}: {reason}", Fault::Cut.name()));

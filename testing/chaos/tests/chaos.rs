@@ -53,6 +53,12 @@ async fn servers_with_disks_that_are_all_killed_come_back_with_everything() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_third_server_joins_and_the_first_two_go_and_come_and_nothing_is_lost() {
+    let _alone = alone();
+    nothing_is_lost(2, Fault::Join, Duration::ZERO).await;
+}
+
 /// One fault, again and again for so long.
 async fn nothing_is_lost(nodes: usize, fault: Fault, time: Duration) {
     let folder = logs(None).unwrap();
@@ -64,6 +70,7 @@ async fn nothing_is_lost(nodes: usize, fault: Fault, time: Duration) {
     let report = run.report();
     println!("{report}");
     assert!(outcome == Ok(()) && report.is_good(), "{outcome:?}\n{report}");
+    assert!(report.faults.iter().all(|row| row.acknowledged > 0), "no traffic: {report}");
     folder.remove();
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use abide_replica::{
-    Action, Answer, Birth, Call, Config, Entry, Event, Kept, Moment, Mutant, Node, NodeId,
+    Action, Answer, Birth, Call, Config, Contact, Entry, Event, Kept, Moment, Mutant, Node, NodeId,
     Operation, Reply, Term,
 };
 use abide_session::{IdHash, Loaded, Slot, Stamp, Time};
@@ -93,8 +93,11 @@ pub(crate) fn started(
     births: u64,
     mutant: Option<Mutant>,
 ) -> Node {
-    let config =
-        Config { slots: 1, mutant, ..Config::new(names.to_vec(), node_id(machine), birth(births)) };
+    let config = Config {
+        slots: 1,
+        mutant,
+        ..Config::new(Contact::in_order(names), node_id(machine), birth(births))
+    };
     Node::new(config, Moment { passed: STARTED, wall: WALL })
 }
 

@@ -131,8 +131,8 @@ impl Process {
                     effects.push(Effect::Note(note));
                 }
                 Action::Wake(time) => wake = time,
-                // Nobody looks for sessions here.
-                Action::Surveyed(..) => {}
+                // Nobody looks for sessions here, and all know each other from the start.
+                Action::Surveyed(..) | Action::Know(_) | Action::Forget(_) => {}
             }
         }
         let process = Arc::new(Self::new(node, self.passed, wake));

@@ -22,7 +22,11 @@ pub(crate) fn one(run: &mut Run) -> Checked {
     }
     let next = run.world.random.between(200 * MILLI, 2500 * MILLI);
     run.world.at(run.world.now + next, Happening::Fault);
-    match run.world.random.between(0, 129) {
+    let mut chance = run.world.random.between(0, 129);
+    if run.plan.lists_stay && (25..78).contains(&chance) {
+        chance = 80;
+    }
+    match chance {
         0..25 => kill(run)?,
         25..45 => pause(run),
         45..65 => cut_one(run),
@@ -141,7 +145,7 @@ fn pause_until(run: &mut Run, machine: usize, until: Real) {
     run.world.at(until, Happening::Resume(machine));
 }
 
-fn cut(run: &mut Run, from: usize, to: usize, until: Real) {
+pub(crate) fn cut(run: &mut Run, from: usize, to: usize, until: Real) {
     run.world.network.cut(from, to, until);
     let now = run.world.now;
     run.world

@@ -22,6 +22,7 @@ mod check;
 mod clients;
 mod faults;
 mod history;
+mod joining;
 mod learn;
 mod leaving;
 mod network;

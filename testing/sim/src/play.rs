@@ -18,6 +18,12 @@ pub(crate) struct Runs {
     /// How many nodes; without it 2, 3 and 5 in turn
     #[arg(long, value_parser = clap::value_parser!(u16).range(2..=16))]
     nodes: Option<u16>,
+    /// How many of them are in nobody's list at first, and join
+    #[arg(long, default_value_t = 0)]
+    joiners: usize,
+    /// Machines are started again with the list that they had at first, and nothing is cut or stopped
+    #[arg(long)]
+    lists_stay: bool,
     /// How long faults go on in each run, in seconds of the machines
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -84,7 +90,11 @@ fn ends_by_ctrl_c() -> Arc<AtomicBool> {
 fn plan(arguments: &Runs, seed: u64) -> Plan {
     Plan {
         seed,
-        nodes: arguments.nodes.map_or_else(|| Plan::nodes_of(seed), usize::from),
+        nodes: arguments
+            .nodes
+            .map_or_else(|| Plan::nodes_of(seed) + arguments.joiners, usize::from),
+        joiners: arguments.joiners,
+        lists_stay: arguments.lists_stay,
         seconds: arguments.seconds,
         mutant: arguments.mutant.and_then(|number| Mutant::ALL.get(number).copied()),
         is_rolling: arguments.rolling,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use abide_replica::{Answer, Kept, Mutant};
 use abide_session::Slot;
@@ -10,6 +11,7 @@ use crate::check::{self, ANSWER_WITHIN, Checked, Violation};
 use crate::clients;
 use crate::faults::{self, paths::Table};
 use crate::history::{HashedId, Open, Required, Session};
+use crate::joining;
 use crate::learn;
 use crate::leaving;
 use crate::network::{MILLI, Real, SECOND};
@@ -23,6 +25,11 @@ pub struct Plan {
     pub seed: u64,
     /// How many nodes.
     pub nodes: usize,
+    /// How many of them, the last ones, are in nobody's list at first, and join.
+    pub joiners: usize,
+    /// Whether all are started again with the list that they had at first, and nothing is cut or stopped: what an
+    /// old list lacks has to be heard in time.
+    pub lists_stay: bool,
     /// How long faults go on, in seconds of the machines.
     pub seconds: u64,
     /// A mistake that the nodes make.
@@ -47,10 +54,12 @@ impl Plan {
 /// The command that does it again.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, nodes, seconds, mutant, is_rolling, .. } = self;
+        let Self { seed, nodes, joiners, seconds, mutant, .. } = self;
         write!(f, "cargo run -p abide-sim --release -- --seeds 1 --seed {seed} --nodes {nodes}")?;
         write!(f, " --seconds {seconds}")?;
-        f.write_str(if *is_rolling { " --rolling" } else { "" })?;
+        write!(f, " --joiners {joiners}")?;
+        f.write_str(if self.lists_stay { " --lists-stay" } else { "" })?;
+        f.write_str(if self.is_rolling { " --rolling" } else { "" })?;
         let number = mutant.and_then(|mutant| Mutant::ALL.iter().position(|it| *it == mutant));
         number.map_or(Ok(()), |number| write!(f, " --mutant {number}"))
     }
@@ -71,6 +80,8 @@ pub struct Report {
 
 /// How long peace takes to make everything well.
 const PEACE: Real = 8 * SECOND;
+/// How long the name of a dead machine is known where machines join: some are forgotten and come back.
+const FORGET_AFTER: Duration = Duration::from_secs(3);
 /// How often the machines are looked at.
 const LOOK_EVERY: Real = 50 * MILLI;
 const CLIENTS: usize = 5;
@@ -139,7 +150,13 @@ fn is_about(line: &str, session: usize, slot: Option<Slot>) -> bool {
 
 impl Run {
     fn new(plan: Plan) -> Self {
-        let mut world = World::new(plan.seed, plan.nodes, 4, plan.mutant);
+        let mut world = World::with_joiners(plan.seed, plan.nodes, plan.joiners, 4, plan.mutant);
+        if plan.joiners > 0 {
+            world.lists_stay = plan.lists_stay;
+            if !plan.lists_stay {
+                world.forget_after = FORGET_AFTER;
+            }
+        }
         if plan.is_told {
             world.trace.lines = Some(Vec::new());
         }
@@ -168,10 +185,11 @@ impl Run {
     }
 
     fn go(&mut self) -> Checked {
-        for machine in 0..self.plan.nodes {
+        for machine in 0..self.plan.nodes - self.plan.joiners {
             let at = self.world.random.between(0, 300 * MILLI);
             self.world.at(at, Happening::Start(machine));
         }
+        joining::plan(self);
         for client in 0..CLIENTS {
             self.world.at(SECOND + client as Real * MILLI, Happening::Client(client));
         }
@@ -224,6 +242,8 @@ impl Run {
             }
             Happening::Rolls(last, since) => leaving::roll(self, last, since)?,
             Happening::Hunts(last, since) => faults::hunt(self, last, since)?,
+            Happening::Joins(machine) => joining::begin(self, machine),
+            Happening::Strands(joiner, apart) => joining::strand(self, joiner, apart)?,
             Happening::Stutters(machine, until) => faults::machines::stutter(self, machine, until),
             Happening::Flaps(machine, times) => faults::machines::flap(self, machine, times)?,
             Happening::ClockIsSet(machine) => {

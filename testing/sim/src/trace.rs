@@ -42,6 +42,7 @@ pub(crate) const fn kind(event: &Event) -> u64 {
         Event::Woken => 7 << 40,
         Event::Survey(number, _) => 8 << 40 | *number,
         Event::Leave => 9 << 40,
+        Event::Met(contact) => 10 << 40 | contact.node.0 as u64,
         Event::Lost(peer) => 11 << 40 | peer.0 as u64,
     }
 }
@@ -59,6 +60,8 @@ pub(crate) const fn name(note: &Note) -> &'static str {
         Note::Silent(_) => "silences",
         Note::Dead(_) => "deaths",
         Note::Reborn(_) => "new births",
+        Note::Admitted(_) => "admissions",
+        Note::Clash(_) => "clashes",
         Note::SentAgain => "calls sent again",
         Note::WaitedForGrant(_) => "reads waited for a grant",
         Note::WaitedForWrite(_) => "reads waited for a write",

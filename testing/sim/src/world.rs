@@ -8,9 +8,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
+use abide_replica::limits::FORGET_AFTER;
 use abide_replica::{
-    Action, Answer, Birth, Call, Config, Event, Found, Letter, Message, Moment, Mutant, Node,
-    NodeId,
+    Action, Answer, Birth, Call, Config, Contact, Event, Found, Letter, Message, Moment, Mutant,
+    Node, NodeId,
 };
 use abide_session::{Slot, Subject, Time};
 
@@ -37,6 +38,8 @@ pub(crate) struct Machine {
     /// Which process it is: what was sent to another one is lost.
     pub(crate) process: u64,
     pub(crate) birth: Birth,
+    /// Whether it was in the list when all began. Others are told of in nobody's list, and join.
+    pub(crate) is_listed: bool,
     /// Those of all its processes.
     births: BTreeSet<u64>,
     pub(crate) paused_until: Real,
@@ -64,6 +67,10 @@ pub(crate) struct World {
     order: u64,
     pub(crate) slots: u16,
     mutant: Option<Mutant>,
+    /// Whether machines are started again with the list that they were first started with.
+    pub(crate) lists_stay: bool,
+    /// How long a name of a dead machine is known.
+    pub(crate) forget_after: Duration,
     pub(crate) trace: Trace,
     pub(crate) answers: Vec<(usize, u64, Answer)>,
     pub(crate) surveyed: Vec<(usize, u64, Option<Found>)>,
@@ -89,11 +96,12 @@ pub(crate) struct World {
 }
 
 impl Machine {
-    fn new((offset, drift_ppm): (i64, i64)) -> Self {
+    fn new((offset, drift_ppm): (i64, i64), is_listed: bool) -> Self {
         Self {
             node: None,
             process: 0,
             birth: Birth(0),
+            is_listed,
             births: BTreeSet::new(),
             paused_until: 0,
             held_back: Vec::new(),
@@ -109,10 +117,25 @@ impl Machine {
     }
 }
 
+/// How others know a machine.
+fn contact(machine: usize, birth: Birth) -> Contact {
+    let (node, name) = (NodeId(machine as u16), format!("node-{machine}"));
+    Contact { node, name, address: String::new(), birth }
+}
+
 impl World {
-    pub(crate) fn new(seed: u64, nodes: usize, slots: u16, mutant: Option<Mutant>) -> Self {
+    /// A world in which some of the last machines are in nobody's list.
+    pub(crate) fn with_joiners(
+        seed: u64,
+        nodes: usize,
+        joiners: usize,
+        slots: u16,
+        mutant: Option<Mutant>,
+    ) -> Self {
         let mut random = Random::new(seed);
-        let machines = (0..nodes).map(|_| Machine::new(clocks::draw(&mut random))).collect();
+        let machines = (0..nodes)
+            .map(|machine| Machine::new(clocks::draw(&mut random), machine + joiners < nodes))
+            .collect();
         Self {
             now: 0,
             random,
@@ -122,6 +145,8 @@ impl World {
             order: 0,
             slots,
             mutant,
+            lists_stay: false,
+            forget_after: FORGET_AFTER,
             trace: Trace::default(),
             answers: Vec::new(),
             surveyed: Vec::new(),
@@ -194,8 +219,9 @@ impl World {
             return;
         }
         let moment = self.moment(machine);
-        let roster = (0..self.machines.len()).map(|n| format!("node-{n}")).collect();
+        let roster = self.list_for(machine);
         let (slots, mutant, now) = (self.slots, self.mutant, self.now);
+        let forget_after = self.forget_after;
         let it = &mut self.machines[machine];
         it.birth = it.next_birth(moment.wall.as_millis());
         it.process += 1;
@@ -211,6 +237,7 @@ impl World {
             copies: 2,
             slots,
             skew: Duration::from_secs(5),
+            forget_after,
             bytes_max: usize::MAX,
             mutant,
         };
@@ -218,6 +245,16 @@ impl World {
         self.network.forget(machine, now);
         self.trace.line(now, || format!("node-{machine} starts, empty"));
         self.give(machine, Event::Woken, None);
+    }
+
+    /// What the operator writes into the list of a machine: itself, those of the beginning, and all others
+    /// that have ever been started, unless lists stay as they were.
+    fn list_for(&self, machine: usize) -> Vec<Contact> {
+        let is_in = |(number, it): &(usize, &Machine)| {
+            *number == machine || it.is_listed || (it.process > 0 && !self.lists_stay)
+        };
+        let machines = self.machines.iter().enumerate().filter(is_in);
+        machines.map(|(number, _)| contact(number, Birth(0))).collect()
     }
 
     pub(crate) fn kill(&mut self, machine: usize) {
@@ -273,6 +310,8 @@ impl World {
                     it.connected.insert(peer, before.unwrap_or_default());
                     return;
                 }
+                let birth = self.machines[peer].birth;
+                self.step(machine, Event::Met(contact(peer, birth)));
             }
             (Event::Broken(peer), Some(connection)) => {
                 let peer = usize::from(peer.0);
@@ -333,6 +372,8 @@ impl World {
                 self.answers.push((machine, number, answer));
             }
             Action::Surveyed(number, found) => self.surveyed.push((machine, number, found)),
+            Action::Know(_) => {}
+            Action::Forget(_) => *self.notes.entry("names forgotten").or_default() += 1,
             Action::Wake(passed) => self.wake(machine, passed),
             Action::Note(note) => {
                 *self.notes.entry(name(&note)).or_default() += 1;

@@ -11,6 +11,8 @@ fn plan(seed: u64, seconds: u64) -> Plan {
     Plan {
         seed,
         nodes: Plan::nodes_of(seed),
+        joiners: 0,
+        lists_stay: false,
         seconds,
         mutant: None,
         is_rolling: false,
@@ -136,6 +138,43 @@ fn machines_are_restarted_one_after_another_and_nothing_fails() {
     }
 }
 
+/// Two or three machines that know each other, and one or two that nobody was told of.
+fn plan_of_joins(seed: u64, seconds: u64) -> Plan {
+    let joiners = if seed.is_multiple_of(3) { 2 } else { 1 };
+    let nodes = if seed % 4 == 1 { 3 } else { 2 };
+    Plan { nodes: nodes + joiners, joiners, ..plan(seed, seconds) }
+}
+
+fn counts_of(plans: impl Iterator<Item = Plan>) -> BTreeMap<&'static str, u64> {
+    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for (what, count) in plans.flat_map(|plan| all_is_well(plan).counts) {
+        *counts.entry(what).or_default() += count;
+    }
+    counts
+}
+
+#[test]
+fn machines_that_nobody_was_told_of_join_and_leave_whatever_goes_wrong() {
+    let counts = counts_of((1..=60).map(|seed| plan_of_joins(seed, 30)));
+    for what in [
+        "admissions",
+        "joiners left alone with who did not know them",
+        "joins",
+        "joins in a cut",
+        "machines that left",
+        "names forgotten",
+    ] {
+        assert!(counts.get(what).is_some_and(|count| *count > 0), "no {what} in {counts:?}");
+    }
+}
+
+#[test]
+fn machines_that_are_restarted_with_their_old_list_hear_of_the_others_in_time() {
+    let of_old_lists = |seed| Plan { lists_stay: true, ..plan_of_joins(seed, 30) };
+    let counts = counts_of((1..=30).map(of_old_lists));
+    assert!(counts.get("kills").is_some_and(|count| *count > 30), "{counts:?}");
+}
+
 #[test]
 fn the_same_seed_is_the_same_run_and_another_seed_another() {
     let hash = |seed| all_is_well(plan(seed, 10)).hash;
@@ -150,7 +189,9 @@ fn the_same_seed_is_the_same_run_and_another_seed_another() {
 fn every_mistake_is_found_within_500_seeds() {
     for mutant in Mutant::ALL {
         let is_found = |seed: &u64| {
-            let plan = Plan { mutant: Some(mutant), ..plan(*seed, 60) };
+            let is_of_joins = mutant == Mutant::TakesOverBeforeAllKnow;
+            let plan = if is_of_joins { plan_of_joins(*seed, 60) } else { plan(*seed, 60) };
+            let plan = Plan { mutant: Some(mutant), ..plan };
             run(plan).violation.is_some()
         };
         let found = (1..=500).find(is_found);

@@ -24,7 +24,7 @@ pub(crate) struct Node {
     /// What it calls itself: one of the names in the list
     #[arg(long, value_name = "NAME")]
     pub(crate) name: String,
-    /// The list of nodes, the same for all of them: nodes://NAME=HOST:PORT,... The variable
+    /// This node and others, of which one runs if any does: nodes://NAME=HOST:PORT,... The variable
     /// `ABIDE_KEEP` may hold it instead
     #[arg(long, value_name = "NODES")]
     pub(crate) keep: Option<String>,

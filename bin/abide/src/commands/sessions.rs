@@ -127,8 +127,8 @@ async fn whole(node: &NodeStore, ends: &Ends) -> Result<(), Failure> {
     let waited = tokio::time::timeout(WHOLE_MAX, waiting).await;
     waited.unwrap_or(Err("the nodes do not come to hold copies of everything")).map_err(|why| {
         Failure::Other(format!(
-            "nothing has moved: {why}. All have to have the same list, with `{}` in it; `GET /cluster` of \
-             each says how it is",
+            "nothing has moved: {why}. The list needs `{}` with an address of this machine, and a node that \
+             runs; `GET /cluster` of each says how it is",
             node.name(),
         ))
     })
@@ -136,9 +136,9 @@ async fn whole(node: &NodeStore, ends: &Ends) -> Result<(), Failure> {
 
 /// Whether another node leads anything, as far as this one knows.
 async fn has_company(node: &NodeStore) -> bool {
-    let own = node.names().iter().position(|name| name == node.name());
-    let leaders = node.leaders().await.unwrap_or_default();
-    leaders.into_iter().flatten().any(|leader| Some(usize::from(leader)) != own)
+    let Some(leaders) = node.leaders().await else { return false };
+    let own = leaders.nodes.iter().position(|name| name == node.name());
+    leaders.of_slots.into_iter().flatten().any(|leader| Some(leader) != own)
 }
 
 /// Gives away what this node holds, and waits for it: what nobody else has would end with this process.

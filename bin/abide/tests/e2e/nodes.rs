@@ -123,6 +123,31 @@ fn nodes_that_are_restarted_one_by_one_forget_nobody() {
 }
 
 #[test]
+fn a_server_that_nobody_was_told_of_joins_and_is_one_of_them() {
+    let nodes = Nodes::of(2);
+    let (mut a, b) = (nodes.start("a"), nodes.start("b"));
+    [&a, &b].into_iter().for_each(ready);
+    let mut visitor = Client::new(a.listen());
+    visitor.post("/api/login?user=ada");
+    let port = free_port();
+    let keep = format!("nodes://c={},a={}", port.address(), nodes.ports[0].address());
+    let joiner = Nodes { ports: vec![port], keep, keys: nodes.keys.clone() };
+    let c = joiner.start("c");
+    [&a, &b, &c].into_iter().for_each(ready);
+    assert_eq!(user(&mut at(&visitor, &c)), "ada");
+    for server in [&a, &b, &c] {
+        let mut client = Client::new(server.listen());
+        assert_eq!(client.get("/cluster").json()["nodes"], json!(["a", "b", "c"]));
+        let table = client.get("/cluster/slots").json();
+        let leaders = table["leaders"].as_array().unwrap();
+        assert!(leaders.iter().any(|leader| *leader == 2), "c leads nothing: {table}");
+    }
+    a.kill();
+    [&b, &c].into_iter().for_each(ready);
+    assert_eq!(user(&mut at(&visitor, &c)), "ada");
+}
+
+#[test]
 fn a_node_says_what_it_holds_and_whether_it_may_be_killed() {
     let nodes = Nodes::of(2);
     let a = nodes.start("a");

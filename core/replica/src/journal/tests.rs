@@ -162,12 +162,14 @@ fn a_part_that_is_none_costs_no_other() {
 fn of_a_process_the_last_that_was_known_counts() {
     let mut content = Vec::new();
     let known = |birth, status| Known { birth: Birth(birth), status };
-    write_node(&mut content, "b", known(5, Status::Dead));
-    write_node(&mut content, "c", known(5, Status::Up));
-    write_node(&mut content, "b", known(4, Status::Up));
-    write_node(&mut content, "a", known(3, Status::Leaving));
+    write_node(&mut content, "b", known(5, Status::Dead), "b:1");
+    write_node(&mut content, "c", known(5, Status::Up), "c:1");
+    write_node(&mut content, "b", known(4, Status::Up), "b:0");
+    write_node(&mut content, "a", known(3, Status::Leaving), "a:1");
     let mut recovered = Recovered::default();
     recovered.take(&content).unwrap();
     assert_eq!((recovered.missed("b"), recovered.missed("c")), (None, Some(Birth(5))));
     assert_eq!((recovered.birth("a"), recovered.missed("x")), (Some(Birth(3)), None));
+    let living: Vec<String> = recovered.living().map(|contact| contact.address).collect();
+    assert_eq!(living, ["a:1", "c:1"]);
 }

@@ -19,6 +19,7 @@ use crate::limits::{EXPIRE_EVERY, HELD_UP, MAX_EXPIRED_PER_LOOK, PING_EVERY};
 use crate::message::{Action, Letter, Message, Moment, Note, OfSlot};
 use crate::mutant::Mutant;
 use crate::reign::Term;
+use crate::roster::{Roster, Statement};
 use crate::survey::SlotSet;
 use crate::table::Table;
 use crate::view::{Birth, Known, News, NodeId, Status, View};
@@ -29,12 +30,31 @@ pub(crate) struct Around {
     pub(crate) config: Config,
     pub(crate) own: NodeId,
     pub(crate) birth: Birth,
+    /// The nodes that are known.
+    pub(crate) roster: Roster,
+    /// Those that this node was told of when it started: they are not forgotten.
+    pub(crate) listed: BTreeSet<NodeId>,
+    /// Those that may hold slots, as all know them.
+    pub(crate) admitted: BTreeSet<NodeId>,
+    /// Those that have been dead for so long that we do not say any more that we know them.
+    pub(crate) long_dead: BTreeSet<NodeId>,
+    /// Names that were not asked when somebody was admitted, as nobody had met a process of them.
+    pub(crate) unasked: BTreeSet<NodeId>,
+    /// When all were last to be admitted anew.
+    pub(crate) expelled_at: Option<Duration>,
+    /// Whether anybody has answered this process. Who dies before that may not have known of it, and have passed on
+    /// what it had to somebody of whom we have not heard.
+    pub(crate) is_heard: bool,
+    /// How often what we say that we know has changed.
+    pub(crate) statements_made: u64,
+    /// Whether others have not been told what has changed in the roster.
+    pub(crate) has_nodes_to_tell: bool,
     /// For each slot all nodes, the first owner first.
-    ranks: Vec<Vec<NodeId>>,
+    pub(crate) ranks: Vec<Vec<NodeId>>,
     pub(crate) now: Moment,
     started: Duration,
     /// When this process was last found to have been held up.
-    held_up: Duration,
+    pub(crate) held_up: Duration,
     pub(crate) next_round: Duration,
     next_expiry: Duration,
     pub(crate) view: View,
@@ -42,7 +62,7 @@ pub(crate) struct Around {
     pub(crate) has_news_of_nodes: bool,
     /// Those that may hold more than we brought from a disk, and by which process: see [`crate::journal`].
     pub(crate) missed: BTreeMap<NodeId, Birth>,
-    peers: BTreeMap<NodeId, Peer>,
+    pub(crate) peers: BTreeMap<NodeId, Peer>,
     pub(crate) table: Table,
     pub(crate) clock: Clock,
     /// The calls of local clients.
@@ -79,11 +99,13 @@ pub(crate) struct Around {
 pub(crate) struct Dial {
     /// The process that was known when it was begun: if it is refused, that one is gone.
     pub(crate) known: Option<Birth>,
+    /// The process that had said that it is found there: if that was an earlier one, it proves nothing.
+    pub(crate) said_by: Birth,
 }
 
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-struct Peer {
+pub(crate) struct Peer {
     grants: Grants,
     is_connected: bool,
     /// Whether its first message has come on this connection.
@@ -92,8 +114,16 @@ struct Peer {
     was_met: bool,
     /// Whether a connection is being made, and which process was known then.
     dialed: Option<Dial>,
-    /// Nobody has ever been heard of it, and nobody listens.
-    is_absent: bool,
+    /// Since when nobody listens, if nobody has ever heard of it.
+    pub(crate) refused_at: Option<Duration>,
+    /// Nobody has ever heard of it, and nobody listens: for long enough that others would have come.
+    pub(crate) is_absent: bool,
+    /// It was silent before anybody had heard of it: what it was then, and told others, is not known.
+    pub(crate) was_silent: bool,
+    /// Since when it is known to be dead.
+    pub(crate) dead_since: Option<Duration>,
+    /// Whom its process has said that it knows.
+    pub(crate) stated: Option<Statement>,
     /// When it was last asked of those times at which it found all well with itself.
     settled_at: Option<Duration>,
     /// The first ping of ours after which it has to know what we know of births and deaths.
@@ -103,14 +133,17 @@ struct Peer {
 }
 
 impl Around {
-    pub(crate) fn new(config: Config, ranks: Vec<Vec<NodeId>>, now: Moment) -> Self {
+    pub(crate) fn new(config: Config, now: Moment) -> Self {
         let (own, birth) = (config.own, config.birth);
         let mut view = View::default();
         view.learn(own, Known::up(birth));
-        let count = u16::try_from(config.roster.len()).unwrap_or(u16::MAX);
-        let others = (0..count).map(NodeId).filter(|node| *node != own);
-        Self {
+        let mut roster = Roster::new(own, config.copies, config.roster.iter().cloned());
+        roster.said_by(birth);
+        let listed: BTreeSet<NodeId> = roster.iter().map(|contact| contact.node).collect();
+        let others = listed.iter().copied().filter(|node| *node != own);
+        let mut around = Self {
             now,
+            ranks: Vec::new(),
             started: now.passed,
             held_up: now.passed,
             next_round: now.passed,
@@ -119,8 +152,7 @@ impl Around {
             has_news_of_nodes: false,
             missed: BTreeMap::new(),
             peers: others.map(|node| (node, Peer::default())).collect(),
-            table: Table::of_slots(ranks.len(), usize::MAX),
-            ranks,
+            table: Table::of_slots(usize::from(config.slots.min(Slot::COUNT)), usize::MAX),
             clock: Clock::new(own.0),
             calls: BTreeMap::new(),
             surveys: BTreeMap::new(),
@@ -138,8 +170,19 @@ impl Around {
             touched: Touched::new(),
             own,
             birth,
+            admitted: BTreeSet::new(),
+            unasked: BTreeSet::new(),
+            long_dead: BTreeSet::new(),
+            is_heard: false,
+            expelled_at: None,
+            statements_made: 0,
+            has_nodes_to_tell: false,
+            listed,
+            roster,
             config,
-        }
+        };
+        around.rank();
+        around
     }
 
     pub(crate) fn begin(&mut self, now: Moment) {
@@ -209,9 +252,13 @@ impl Around {
     }
 
     pub(crate) fn connect(&mut self, node: NodeId) -> bool {
+        let is_unheard = self.view.get(node).is_none();
         let Some(peer) = self.peers.get_mut(&node) else { return false };
         (peer.is_connected, peer.is_greeted, peer.is_absent) = (true, false, false);
-        peer.dialed = None;
+        (peer.dialed, peer.refused_at) = (None, None);
+        if is_unheard {
+            peer.dead_since = None;
+        }
         self.pass_again(node);
         true
     }
@@ -226,10 +273,11 @@ impl Around {
     }
 
     pub(crate) fn dial(&mut self, node: NodeId) {
-        let birth = self.view.get(node).map(|known| known.birth);
+        let known = self.view.get(node).map(|known| known.birth);
+        let said_by = self.roster.get(node).map_or(Birth(0), |contact| contact.birth);
         let Some(peer) = self.peers.get_mut(&node) else { return };
         if !peer.is_connected && peer.dialed.is_none() {
-            peer.dialed = Some(Dial { known: birth });
+            peer.dialed = Some(Dial { known, said_by });
             self.actions.push(Action::Dial(node));
         }
     }
@@ -241,12 +289,13 @@ impl Around {
 
     pub(crate) fn unreachable(&mut self, node: NodeId) {
         let _ = self.dialed(node);
-    }
-
-    pub(crate) fn is_absent(&mut self, node: NodeId) {
-        let Some(peer) = self.peers.get_mut(&node) else { return };
-        if !core::mem::replace(&mut peer.is_absent, true) {
-            self.all_restless();
+        let is_unheard = self.view.get(node).is_none();
+        if let Some(peer) = self.peers.get_mut(&node)
+            && is_unheard
+            && !peer.is_connected
+        {
+            (peer.was_silent, peer.is_absent) = (true, false);
+            (peer.refused_at, peer.dead_since) = (None, None);
         }
     }
 
@@ -272,6 +321,7 @@ impl Around {
     }
 
     pub(crate) fn spread_view(&mut self) {
+        self.spread_nodes();
         let view: Vec<(NodeId, Known)> = self.view.iter().collect();
         for peer in self.peers() {
             self.send(peer, Message::View(view.clone()));
@@ -315,6 +365,7 @@ impl Around {
 
     pub(crate) fn on_pong(&mut self, from: NodeId, number: u64, era: u64) {
         let Some(peer) = self.peers.get_mut(&from) else { return };
+        self.is_heard |= peer.grants.sent_at(number).is_some();
         if peer.grants.on_pong(number, era) {
             // Copies that were in sync with it count no longer.
             self.all_restless();
@@ -374,8 +425,12 @@ impl Around {
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.has_left = was_leaving && news == News::Died(node);
             peer.grants.start_over(self.now.passed);
-            peer.is_absent = false;
+            (peer.is_absent, peer.refused_at) = (false, None);
+            peer.dead_since = (news == News::Died(node)).then_some(self.now.passed);
         }
+        // Whoever came while it was dead was not told of it.
+        self.admitted.remove(&node);
+        self.has_nodes_to_tell = true;
         self.pass_again(node);
         if news == News::Died(node) {
             self.note(Note::Dead(node));
@@ -387,6 +442,8 @@ impl Around {
         self.birth = Birth(past.0.saturating_add(1).max(wall));
         let status = self.view.get(self.own).map_or(Status::Up, |known| known.status);
         self.view.learn(self.own, Known { birth: self.birth, status });
+        self.roster.said_by(self.birth);
+        self.is_heard = false;
         for peer in self.peers.values_mut() {
             peer.grants.start_over(self.now.passed);
         }

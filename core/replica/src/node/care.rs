@@ -12,6 +12,10 @@ use crate::view::NodeId;
 
 impl Seat<'_> {
     pub(crate) fn care(&mut self) {
+        if !matches!(self.place.role, Role::Follower(_)) && self.node.is_usurper() {
+            self.step_down(None);
+            self.place.lost_at = Some(self.node.now.passed);
+        }
         match self.place.role {
             Role::Follower(_) => self.care_as_follower(),
             Role::Claiming(_) => self.care_as_claimant(),
@@ -78,9 +82,14 @@ impl Seat<'_> {
         doubts.into_iter().any(|node| self.node.is_usable(*node))
     }
 
+    /// Whether we know of nobody who may hold more, and of nobody who may not know us.
+    pub(crate) fn is_beyond_doubt(&self, lead: &Lead) -> bool {
+        lead.doubts.is_empty() && self.node.is_admitted(self.node.own)
+    }
+
     /// Whether all who are to hold the slot do, and we know of no other that may hold more.
     pub(crate) fn is_whole(&self, lead: &Lead) -> bool {
-        self.is_held_by_owners(lead) && lead.doubts.is_empty()
+        self.is_held_by_owners(lead) && self.is_beyond_doubt(lead)
     }
 
     fn is_held_by_owners(&self, lead: &Lead) -> bool {
@@ -95,7 +104,7 @@ impl Seat<'_> {
     /// Whether a read would be answered as the last there is.
     pub(crate) fn is_sure(&self) -> bool {
         self.place.leading().is_some_and(|lead| {
-            self.holds_all_grants() && lead.doubts.is_empty() && lead.handing.is_none()
+            self.holds_all_grants() && self.is_beyond_doubt(lead) && lead.handing.is_none()
         })
     }
 
@@ -144,6 +153,10 @@ impl Seat<'_> {
     /// on the doubts that there are.
     pub(crate) fn successor(&self, lead: &Lead) -> Option<NodeId> {
         let own = self.node.own;
+        if !self.node.is_admitted(own) {
+            // It would come back, as others may count us.
+            return None;
+        }
         let owners = self.node.owners(self.slot);
         let is_leaving = self.node.is_leaving(own) && !owners.contains(&own);
         let to = if is_leaving {

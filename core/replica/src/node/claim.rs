@@ -33,6 +33,7 @@ impl Seat<'_> {
     pub(crate) fn claim(&mut self, heir: Option<InSync>, handed: Option<Term>) {
         let own = self.node.own;
         let was_in_sync = heir.is_some() || self.place.in_sync().is_some();
+        let asks_all = heir.is_none();
         // Who was in sync holds what we hold, so if it is gone nothing is; of all others that is not sure.
         let (members, mut others) = match heir {
             Some(heir) => (heir.members, heir.doubts),
@@ -52,6 +53,7 @@ impl Seat<'_> {
             answered: alloc::collections::BTreeMap::new(),
             doubts: BTreeSet::new(),
             others,
+            asks_all,
             was_in_sync,
             handed,
         });
@@ -205,7 +207,9 @@ impl Seat<'_> {
         let is_in = |theirs: u64| theirs == digest || (trusts_empty && theirs == 0);
         let mut lead = Lead::new(self.node.now.passed);
         lead.merged = answered.iter().map(|(node, (theirs, _))| (*node, *theirs)).collect();
-        let in_sync = answered.into_iter().filter(|(_, (theirs, _))| is_in(*theirs));
+        let node = &self.node;
+        let in_sync = answered.into_iter();
+        let in_sync = in_sync.filter(|(of, (theirs, _))| is_in(*theirs) && node.is_admitted(*of));
         lead.members = in_sync
             .map(|(node, (_, era))| (node, Member { era, kept: 0, is_leaving: false }))
             .collect();

@@ -50,6 +50,9 @@ impl Seat<'_> {
     /// Asks a node what it holds, if it was not asked lately.
     pub(crate) fn ask(&mut self, node: NodeId) -> bool {
         let now = self.node.now.passed;
+        if !self.node.is_admitted(self.node.own) {
+            return false;
+        }
         let Some(lead) = self.place.lead() else { return false };
         let asked = lead.asks.get(&node);
         if asked.is_some_and(|asked| asked.at.saturating_add(PROMISE_WAIT) > now) {

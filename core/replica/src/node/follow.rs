@@ -73,6 +73,7 @@ impl Seat<'_> {
         }
         if let Some(in_sync) = &in_sync {
             self.place.holders = in_sync.members.union(&in_sync.doubts).copied().collect();
+            self.node.take_for_admitted(in_sync.members.iter().copied());
         }
         let Some(follower) = self.follower() else { return };
         let is_in = in_sync.is_some();
@@ -210,6 +211,7 @@ impl Seat<'_> {
         }
         let since = *self.place.lost_at.get_or_insert(now);
         if self.node.has_looked_around()
+            && self.node.is_admitted(self.node.own)
             && since.saturating_add(self.patience()) <= now
             && !self.is_bound()
         {

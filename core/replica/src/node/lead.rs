@@ -118,7 +118,7 @@ impl Seat<'_> {
     }
 
     pub(crate) fn kept_of_reads(&self) -> Kept {
-        let is_whole = self.place.leading().is_some_and(|lead| lead.doubts.is_empty());
+        let is_whole = self.place.leading().is_some_and(|lead| self.is_beyond_doubt(lead));
         if is_whole { Kept::Full } else { Kept::Sole }
     }
 
@@ -127,8 +127,8 @@ impl Seat<'_> {
         let Some(lead) = self.place.leading() else { return Kept::Sole };
         let owners = self.node.owners(self.slot);
         let holds = |node: &NodeId| *node == self.node.own || lead.members.contains_key(node);
-        let is_to_be_alone = self.node.config.copies.min(self.node.config.roster.len()) <= 1;
-        if !lead.doubts.is_empty() {
+        let is_to_be_alone = self.node.config.copies.min(self.node.roster.len()) <= 1;
+        if !self.is_beyond_doubt(lead) {
             Kept::Sole
         } else if lead.members.is_empty() && !is_to_be_alone {
             Kept::Degraded

@@ -29,10 +29,11 @@ impl Node {
         has_left
     }
 
-    /// Whether this node is to be sent traffic: it is not leaving, knows who leads each slot and can
-    /// talk to that one, and leads the slots that it is to hold or is in sync with their leaders.
+    /// Whether this node is to be sent traffic: it is not leaving, all others know it, it knows who leads each
+    /// slot and can talk to that one, and leads the slots that it is to hold or is in sync with their leaders.
     pub fn is_ready(&mut self) -> bool {
-        let mut is_ready = !self.around.is_leaving(self.around.own);
+        let own = self.around.own;
+        let mut is_ready = !self.around.is_leaving(own) && self.around.is_admitted(own);
         self.seats(|seat| is_ready = is_ready && seat.is_ready());
         is_ready
     }

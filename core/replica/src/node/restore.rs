@@ -1,6 +1,5 @@
 //! A node that finds on a disk what it held, and what it writes down: see [`crate::journal`].
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use abide_session::Slot;
@@ -15,11 +14,17 @@ impl Node {
     /// [`Node::take_news`]. Its birth has to be later than
     /// [`Recovered::birth`] of its name.
     pub fn restored(config: Config, recovered: Recovered, now: Moment) -> Self {
-        let missed = |(place, name): (usize, &String)| {
-            let node = NodeId(u16::try_from(place).ok()?);
-            Some((node, recovered.missed(name)?)).filter(|_| node != config.own)
-        };
-        let missed = config.roster.iter().enumerate().filter_map(missed).collect();
+        // A disk knows others that the list may not have: without them nobody could be asked what he holds.
+        let mut config = config;
+        for contact in recovered.living() {
+            if config.roster.iter().all(|listed| listed.name != contact.name) {
+                config.roster.push(contact);
+            }
+        }
+        let others = config.roster.iter().filter(|contact| contact.node != config.own);
+        let missed =
+            others.filter_map(|contact| Some((contact.node, recovered.missed(&contact.name)?)));
+        let missed = missed.collect();
         let mut node = Self::new(config, now);
         node.around.missed = missed;
         node.around.table = recovered.table;
@@ -44,8 +49,8 @@ impl Node {
         let others = self.around.view.iter();
         let others = others.filter(|(node, _)| !self.around.missed.contains_key(node));
         for (node, known) in others.chain(missed) {
-            if let Some(name) = self.around.config.roster.get(usize::from(node.0)) {
-                write_node(content, name, known);
+            if let Some(contact) = self.around.roster.get(node) {
+                write_node(content, &contact.name, known, &contact.address);
             }
         }
     }

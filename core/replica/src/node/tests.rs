@@ -5,7 +5,6 @@
 )]
 
 use alloc::collections::VecDeque;
-use alloc::string::ToString;
 use alloc::vec;
 use core::time::Duration;
 
@@ -16,11 +15,13 @@ use bytes::Bytes;
 
 use super::*;
 use crate::limits::{
-    MAX_EXPIRED_PER_LOOK, MAX_FILLS, MAX_OPEN_CALLS, MAX_PART_ENTRIES, MAX_PENDING, MAX_WAITING,
+    MAX_EXPIRED_PER_LOOK, MAX_FILLS, MAX_NODES, MAX_OPEN_CALLS, MAX_PART_ENTRIES, MAX_PENDING,
+    MAX_WAITING,
 };
 use crate::message::{Answer, Call, Fault, Kept, OfSlot, Operation, Reply};
 use crate::survey::Found;
 
+mod join;
 mod leave;
 mod newborn;
 mod restored;
@@ -44,15 +45,8 @@ struct Pair {
 
 fn start(own: u16, slots: u16, now: Moment) -> Node {
     let config = Config {
-        roster: vec!["a".to_string(), "b".to_string()],
-        own: NodeId(own),
-        birth: Birth(now.wall.as_millis()),
-        copies: 2,
         slots,
-        skew: Duration::from_secs(5),
-        bytes_max: usize::MAX,
-        #[cfg(feature = "mutants")]
-        mutant: None,
+        ..Config::new(Contact::in_order(["a", "b"]), NodeId(own), Birth(now.wall.as_millis()))
     };
     Node::new(config, now)
 }
@@ -338,7 +332,7 @@ fn no_more_calls_are_held_than_the_limits_say() {
 #[test]
 fn nodes_beyond_the_limit_of_a_roster_own_nothing() {
     let now = Moment::default();
-    let roster = (0..=MAX_NODES).map(|number| alloc::format!("n{number}")).collect();
+    let roster = Contact::in_order((0..=MAX_NODES).map(|number| alloc::format!("n{number}")));
     let config = start(0, 1, now).around.config;
     let node = Node::new(Config { roster, ..config }, now);
     assert_eq!(node.around.ranks(Slot::new(0).unwrap()).len(), MAX_NODES);

@@ -16,11 +16,13 @@ use bytes::Bytes;
 
 use super::{Unread, change, kind, operation, part, reply};
 use crate::key::Key;
+use crate::limits::{MAX_ADDRESS_BYTES, MAX_NAME_BYTES};
 use crate::message::{
     Answer, Call, Entries, Fault, Kept, Letter, Message, OfSlot, Operation, Reply,
 };
 use crate::packed::{unpack, unpack_record};
 use crate::reign::Term;
+use crate::roster::{Contact, Statement};
 use crate::survey::{Found, SlotSet, Sought, Survey};
 use crate::varint::{Reader, unzigzag};
 use crate::view::{Birth, Known, NodeId, Status};
@@ -37,7 +39,7 @@ pub(super) fn letter(bytes: &[u8]) -> Result<Letter, Unread> {
         }
         of_slot(&mut reader, kind)
     } else {
-        if kind > kind::SURVEYED {
+        if kind > kind::NODES {
             return Err(Unread::Later);
         }
         message(&mut reader, kind)
@@ -53,6 +55,12 @@ fn message(reader: &mut Reader<'_>, kind: u64) -> Option<Message> {
             Message::Hello(known, many(count, || Some((slot(reader)?, term(reader)?)))?)
         }
         kind::VIEW => Message::View(view(reader)?),
+        kind::NODES => {
+            let count = reader.length()?;
+            let contacts = many(count, || contact(&mut part(reader)?))?;
+            let count = reader.length()?;
+            Message::Nodes(contacts, many(count, || statement(&mut part(reader)?))?)
+        }
         kind::PING => Message::Ping {
             number: reader.number()?,
             heard: reader.number()?,
@@ -308,6 +316,18 @@ fn slot_set(reader: &mut Reader<'_>) -> Option<SlotSet> {
         Some(u64::from_le_bytes(*bytes.first_chunk()?))
     })?;
     Some(SlotSet::from_words(words))
+}
+
+fn contact(reader: &mut Reader<'_>) -> Option<Contact> {
+    let (node, birth) = (node(reader)?, Birth(reader.number()?));
+    let (name, address) = (text(reader)?, text(reader)?);
+    let is_short = name.len() <= MAX_NAME_BYTES && address.len() <= MAX_ADDRESS_BYTES;
+    is_short.then_some(Contact { node, name, address, birth })
+}
+
+fn statement(reader: &mut Reader<'_>) -> Option<Statement> {
+    let (node, birth, number) = (node(reader)?, Birth(reader.number()?), reader.number()?);
+    Some(Statement { node, birth, number, knows: nodes(reader)? })
 }
 
 fn nodes(reader: &mut Reader<'_>) -> Option<BTreeSet<NodeId>> {

@@ -17,8 +17,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::entry::Entry;
+use crate::limits::{MAX_ADDRESS_BYTES, MAX_NAME_BYTES};
 use crate::message::{Answer, Call, Entries, Fault, Kept, Message, OfSlot, Operation, Reply};
 use crate::reign::Term;
+use crate::roster::{Contact, Statement};
 use crate::samples::{ids, records, subject_of, wide_entries};
 use crate::survey::{Found, SlotSet, Sought, Survey};
 use crate::view::{Birth, Known, NodeId, Status};
@@ -203,6 +205,21 @@ fn of_slots() -> impl Strategy<Value = OfSlot> {
     prop_oneof![first, second]
 }
 
+fn contacts() -> impl Strategy<Value = Contact> {
+    (any::<u16>(), numbers(), ".{0,9}", ".{0,9}").prop_map(|(node, birth, name, address)| Contact {
+        node: NodeId(node),
+        name,
+        address,
+        birth: Birth(birth),
+    })
+}
+
+fn statements() -> impl Strategy<Value = Statement> {
+    (any::<u16>(), numbers(), numbers(), nodes()).prop_map(|(node, birth, number, knows)| {
+        Statement { node: NodeId(node), birth: Birth(birth), number, knows }
+    })
+}
+
 fn messages() -> impl Strategy<Value = Message> {
     let views = || {
         let statuses =
@@ -217,6 +234,8 @@ fn messages() -> impl Strategy<Value = Message> {
             (views(), prop::collection::vec((slots(), terms()), 0..4))
                 .prop_map(|(view, led)| Message::Hello(view, led)),
             views().prop_map(Message::View),
+            (prop::collection::vec(contacts(), 0..4), prop::collection::vec(statements(), 0..4))
+                .prop_map(|(contacts, statements)| Message::Nodes(contacts, statements)),
             (numbers(), numbers(), any::<bool>())
                 .prop_map(|(number, heard, is_whole)| Message::Ping { number, heard, is_whole }),
             (numbers(), numbers()).prop_map(|(number, era)| Message::Pong { number, era }),
@@ -286,7 +305,7 @@ proptest! {
 
 #[test]
 fn a_kind_of_letter_that_comes_later_is_told_from_a_broken_one() {
-    for kind in [kind::SURVEYED + 1, kind::FORGET + 1, 1 << 40] {
+    for kind in [kind::NODES + 1, kind::FORGET + 1, 1 << 40] {
         let mut bytes = Vec::new();
         crate::varint::number(&mut bytes, 7);
         crate::varint::number(&mut bytes, kind);
@@ -340,6 +359,27 @@ fn a_ping_that_does_not_say_whether_all_is_whole_says_that_it_is_not() {
     assert!(matches!(ping, Message::Ping { number: 300, heard: 299, is_whole: false }));
 }
 
+fn nodes_of(address: &str) -> Message {
+    let birth = Birth(1_794_000_000_000);
+    let contact = Contact { birth, ..Contact::listed("a", address) };
+    let knows = BTreeSet::from([contact.node, NodeId::of("b")]);
+    let statement = Statement { node: contact.node, birth, number: 1, knows };
+    Message::Nodes(vec![contact], vec![statement])
+}
+
+#[test]
+fn a_node_that_is_named_or_found_at_too_great_length_is_none() {
+    let is_read = |message| {
+        let mut bytes = Vec::new();
+        write(&Letter { birth: Birth(1), message }, &mut bytes);
+        read(&bytes).is_ok()
+    };
+    let named = |bytes| Message::Nodes(vec![Contact::listed("a".repeat(bytes), "")], Vec::new());
+    assert!(is_read(nodes_of(&"a".repeat(MAX_ADDRESS_BYTES))) && is_read(named(MAX_NAME_BYTES)));
+    assert!(!is_read(nodes_of(&"a".repeat(MAX_ADDRESS_BYTES + 1))));
+    assert!(!is_read(named(MAX_NAME_BYTES + 1)));
+}
+
 fn examples() -> Vec<(&'static str, Message)> {
     let id: IdHash = crate::samples::id(4);
     let slot = Slot::new(0xabc).unwrap();
@@ -380,5 +420,6 @@ fn examples() -> Vec<(&'static str, Message)> {
         ),
         ("replicate", Message::OfSlot(id.slot(), term, OfSlot::Replicate(12, vec![(id, ended)]))),
         ("kept", Message::OfSlot(slot, term, OfSlot::Kept(12))),
+        ("nodes", nodes_of("10.0.0.1:7946")),
     ]
 }

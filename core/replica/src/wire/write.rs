@@ -14,6 +14,7 @@ use crate::key::Key;
 use crate::message::{Answer, Entries, Fault, Kept, Letter, Message, OfSlot, Reply};
 use crate::packed::{pack_into, pack_record};
 use crate::reign::Term;
+use crate::roster::{Contact, Statement};
 use crate::survey::{Found, SlotSet, Sought, Survey};
 use crate::varint::{counted, length, number};
 use crate::view::{Known, NodeId, Status};
@@ -33,6 +34,17 @@ pub(super) fn letter(bytes: &mut Vec<u8>, letter: &Letter) {
         Message::View(known) => {
             number(bytes, kind::VIEW);
             view(bytes, known);
+        }
+        Message::Nodes(contacts, statements) => {
+            number(bytes, kind::NODES);
+            length(bytes, contacts.len());
+            for of in contacts {
+                part_of(bytes, |bytes| contact(bytes, of));
+            }
+            length(bytes, statements.len());
+            for of in statements {
+                part_of(bytes, |bytes| statement(bytes, of));
+            }
         }
         Message::Ping { number: of, heard, is_whole } => {
             numbers(bytes, kind::PING, &[*of, *heard, u64::from(*is_whole)]);
@@ -239,6 +251,20 @@ fn view(bytes: &mut Vec<u8>, view: &[(NodeId, Known)]) {
         number(bytes, known.birth.0);
         number(bytes, status(known.status));
     }
+}
+
+fn contact(bytes: &mut Vec<u8>, of: &Contact) {
+    node(bytes, of.node);
+    number(bytes, of.birth.0);
+    counted(bytes, of.name.as_bytes());
+    counted(bytes, of.address.as_bytes());
+}
+
+fn statement(bytes: &mut Vec<u8>, of: &Statement) {
+    node(bytes, of.node);
+    number(bytes, of.birth.0);
+    number(bytes, of.number);
+    nodes(bytes, &of.knows);
 }
 
 /// Whether it is dead came first.

@@ -136,6 +136,7 @@ impl Scenario {
         let world = &mut self.world;
         match words {
             ["nodes", names @ ..] => world.list(names),
+            ["joins", names @ ..] => world.join(names),
             ["copies", count] => world.copy(count),
             ["sessions", rest @ ..] => self.place(rest),
             ["start", names @ ..] => world.start(names),

@@ -164,13 +164,19 @@ pub(crate) const fn slot_of(note: Note) -> Option<Slot> {
         | Note::Forgot(slot)
         | Note::WaitedForGrant(slot)
         | Note::WaitedForWrite(slot) => Some(slot),
-        Note::Silent(_) | Note::Dead(_) | Note::Reborn(_) | Note::SentAgain => None,
+        Note::Silent(_)
+        | Note::Dead(_)
+        | Note::Reborn(_)
+        | Note::Admitted(_)
+        | Note::Clash(_)
+        | Note::SentAgain => None,
     }
 }
 
 pub(crate) const fn kind(message: &Message) -> &'static str {
     match message {
         Message::Hello(..) => "hello",
+        Message::Nodes(..) => "nodes",
         Message::View(_) => "view",
         Message::Ping { .. } => "ping",
         Message::Pong { .. } => "pong",

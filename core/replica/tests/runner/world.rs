@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use abide_replica::{
-    Action, Answer, Birth, Call, Event, Found, Letter, Message, Moment, Node, NodeId, Operation,
-    Survey,
+    Action, Answer, Birth, Call, Contact, Event, Found, Letter, Message, Moment, Node, NodeId,
+    Operation, Survey,
 };
 use abide_session::{IdHash, Slot, Time};
 
@@ -64,6 +64,8 @@ struct Machine {
     held_back: Vec<Event>,
     /// Nobody listens there.
     refuses: bool,
+    /// It is in no other's list.
+    joins: bool,
 }
 
 impl World {
@@ -76,8 +78,17 @@ impl World {
             is_paused: false,
             held_back: Vec::new(),
             refuses: false,
+            joins: false,
         });
         self.machines = machines.collect();
+        self.before_the_start()
+    }
+
+    pub(crate) fn join(&mut self, names: &[&str]) -> Step {
+        for name in names {
+            let place = self.place(name)?;
+            self.machines[place].joins = true;
+        }
         self.before_the_start()
     }
 
@@ -93,6 +104,20 @@ impl World {
 
     fn before_the_start(&self) -> Step {
         if self.has_begun { Err("say this before the first `start`".to_owned()) } else { Ok(()) }
+    }
+
+    /// The list that a machine is started with: those of all others, and itself.
+    fn list_for(&self, place: usize) -> Vec<Contact> {
+        let places = 0..self.machines.len();
+        let listed = places.filter(|other| *other == place || !self.machines[*other].joins);
+        listed.map(|other| Contact { birth: Birth(0), ..self.contact(other) }).collect()
+    }
+
+    /// How a machine greets.
+    fn contact(&self, place: usize) -> Contact {
+        let Machine { name, birth, .. } = &self.machines[place];
+        let (node, name, birth) = (id_of(place), name.clone(), *birth);
+        Contact { node, name, address: String::new(), birth }
     }
 
     // What there is.
@@ -217,8 +242,10 @@ impl World {
             self.events.push_back((from, Event::Refused(to)));
         } else {
             self.roads.connect(from, peer);
-            self.events.push_back((from, Event::Connected(to)));
-            self.events.push_back((peer, Event::Connected(id_of(from))));
+            for (to, from) in [(from, peer), (peer, from)] {
+                self.events.push_back((to, Event::Met(self.contact(from))));
+                self.events.push_back((to, Event::Connected(id_of(from))));
+            }
         }
     }
 
@@ -299,7 +326,8 @@ impl World {
                     let name = &self.machines[place].name;
                     self.trace.push(format!("{:>12?}  {name}: {note:?}", moment.passed));
                 }
-                Action::Note(_) => {}
+                // All are in each other's list.
+                Action::Note(_) | Action::Know(_) | Action::Forget(_) => {}
                 Action::Answer(number, answer) => {
                     self.answers.insert(number, answer);
                 }

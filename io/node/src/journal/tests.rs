@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::PathBuf;
 
-use abide_replica::{Birth, Call, Config, Event, Moment, NodeId, Operation};
+use abide_replica::{Birth, Call, Config, Contact, Event, Moment, NodeId, Operation};
 use abide_session::{Changes, IdHash};
 use abide_time::Time;
 
@@ -27,7 +27,7 @@ impl Kept {
         let opened = Opened::folder(self.folder.path()).unwrap();
         let (recovered, journal) = opened.go_on(Arc::clone(&self.counts)).unwrap();
         self.births += 1;
-        let config = Config::new(vec!["a".to_owned()], NodeId(0), Birth(self.births));
+        let config = Config::new(Contact::in_order(["a"]), NodeId(0), Birth(self.births));
         let mut node = Node::restored(config, recovered, self.now);
         node.step(self.now, Event::Woken);
         (node, journal)

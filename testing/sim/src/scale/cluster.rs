@@ -52,7 +52,7 @@ pub(super) const fn broken(what: String) -> Violation {
 impl Cluster {
     /// All nodes, ready and with nothing in them.
     pub(super) fn start(plan: ScalePlan) -> Result<Self, Violation> {
-        let mut world = World::new(plan.seed, plan.nodes, Slot::COUNT, None);
+        let mut world = World::with_joiners(plan.seed, plan.nodes, 0, Slot::COUNT, None);
         world.network.is_even = true;
         for machine in 0..plan.nodes {
             world.at(1, Happening::Start(machine));

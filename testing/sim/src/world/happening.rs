@@ -23,6 +23,10 @@ pub(crate) enum Happening {
     Rolls(usize, Real),
     /// An operator looks whom he may kill, after a machine was killed and started at this time.
     Hunts(usize, Real),
+    /// A machine starts that is in nobody's list.
+    Joins(usize),
+    /// All but two machines die: one that has joined, and one that may not know it.
+    Strands(usize, usize),
     /// A machine that stutters until then is held up once more.
     Stutters(usize, Real),
     /// A machine that dies again and again, so many times more.

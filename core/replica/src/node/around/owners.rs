@@ -9,10 +9,11 @@ use crate::limits::{LAST_WAIT, START_WAIT};
 use crate::view::{Known, NodeId, Status};
 
 impl Around {
-    /// Whether the process of this node is proved to be gone.
+    /// Whether the process of this node is proved to be gone. Who is not known has been gone for long.
     pub(crate) fn is_gone(&self, node: NodeId) -> bool {
         let is_absent = self.peers.get(&node).is_some_and(|peer| peer.is_absent);
-        is_absent || self.view.get(node).is_some_and(|known| known.is_dead())
+        let is_dead = self.view.get(node).is_some_and(|known| known.is_dead());
+        is_absent || is_dead || self.roster.get(node).is_none()
     }
 
     /// Whether it is gone, and nothing that this node lacks can come back with it: see
@@ -79,7 +80,8 @@ impl Around {
     /// The nodes that are to hold the slot: those that leave only if there is nobody else.
     pub(crate) fn owners(&self, slot: Slot) -> Vec<NodeId> {
         let copies = self.config.copies.max(1);
-        let well = || self.ranks(slot).iter().copied().filter(|node| self.is_well(*node));
+        let may = |node: &NodeId| self.is_well(*node) && self.is_admitted(*node);
+        let well = || self.ranks(slot).iter().copied().filter(may);
         let mut owners: Vec<NodeId> =
             well().filter(|node| !self.is_leaving(*node)).take(copies).collect();
         if owners.is_empty() {
@@ -89,11 +91,11 @@ impl Around {
     }
 
     /// How many of those that satisfy this are to claim the slot before us: in the order of owners, and
-    /// who leaves after all others.
+    /// who leaves, or not all know, after all others.
     pub(crate) fn before_us(&self, slot: Slot, may: impl Fn(NodeId) -> bool) -> u32 {
         let place = |node: NodeId| {
             let rank = self.ranks(slot).iter().position(|ranked| *ranked == node);
-            (self.is_leaving(node), rank)
+            (self.is_leaving(node) || !self.is_admitted(node), rank)
         };
         let ours = place(self.own);
         let others = self.ranks(slot).iter().copied().filter(|node| *node != self.own);

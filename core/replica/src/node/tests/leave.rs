@@ -120,7 +120,7 @@ fn the_last_one_waits_for_who_crashed_and_only_for_a_while_for_who_has_left() {
 fn who_is_alone_in_the_roster_has_left_at_once() {
     let now = Moment::default();
     let config = start(0, 1, now).around.config;
-    let mut node = Node::new(Config { roster: vec!["a".to_string()], ..config }, now);
+    let mut node = Node::new(Config { roster: Contact::in_order(["a"]), ..config }, now);
     node.step(now, Event::Woken);
     assert!(node.is_ready() && !node.has_left() && !node.is_safe_to_stop());
     node.step(now, Event::Leave);

@@ -5,6 +5,7 @@ use abide_session::Record;
 use super::*;
 use crate::entry::Entry;
 use crate::message::Entries;
+use crate::roster::Statement;
 
 const OURS: NodeId = NodeId(0);
 const SILENT: NodeId = NodeId(1);
@@ -21,17 +22,8 @@ struct Alone {
 impl Alone {
     fn new() -> Self {
         let now = Moment { passed: Duration::ZERO, wall: Time::from_secs(1_800_000_000) };
-        let config = Config {
-            roster: vec!["a".to_string(), "b".to_string(), "c".to_string()],
-            own: OURS,
-            birth: Birth(1),
-            copies: 2,
-            slots: 1,
-            skew: Duration::from_secs(5),
-            bytes_max: usize::MAX,
-            #[cfg(feature = "mutants")]
-            mutant: None,
-        };
+        let roster = Contact::in_order(["a", "b", "c"]);
+        let config = Config { slots: 1, ..Config::new(roster, OURS, Birth(1)) };
         Self { node: Node::new(config, now), now, said: Vec::new(), answers: Vec::new() }
     }
 
@@ -62,9 +54,13 @@ impl Alone {
         self.give(Event::Received(OTHER, letter), birth);
     }
 
-    /// The other is there, as this process, and has heard of the silent one.
+    /// The other is there, as this process, and has heard of the silent one. All know all.
     fn meet(&mut self, birth: u64, silent: Known) {
         self.give(Event::Connected(OTHER), birth);
+        let knows = BTreeSet::from([OURS, SILENT, OTHER]);
+        let statement = |node, birth| Statement { node, birth, number: 1, knows: knows.clone() };
+        let statements = [statement(OTHER, Birth(birth)), statement(SILENT, silent.birth)];
+        self.hear(birth, Message::Nodes(Vec::new(), statements.to_vec()));
         let view = vec![(SILENT, silent), (OTHER, Known::up(Birth(birth)))];
         self.hear(birth, Message::Hello(view, Vec::new()));
     }

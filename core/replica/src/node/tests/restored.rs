@@ -23,7 +23,7 @@ impl Disks {
         let mut recovered = Recovered::default();
         recovered.take(&self.0[own]).unwrap();
         let mut config = start(u16::try_from(own).unwrap(), pair.slots, pair.now).around.config;
-        assert!(recovered.birth(&config.roster[own]).is_none_or(|birth| birth < config.birth));
+        assert!(recovered.birth(&config.roster[own].name).is_none_or(|birth| birth < config.birth));
         config.birth = Birth(pair.now.wall.as_millis());
         Node::restored(config, recovered, pair.now)
     }

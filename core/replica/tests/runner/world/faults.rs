@@ -11,16 +11,15 @@ impl World {
     pub(crate) fn start(&mut self, names: &[&str]) -> Step {
         self.has_begun = true;
         let places = names.iter().map(|name| self.place(name)).collect::<Step<Vec<_>>>()?;
-        let roster: Vec<String> = self.names().map(ToOwned::to_owned).collect();
         for place in places {
-            let moment = self.moment();
+            let (moment, list) = (self.moment(), self.list_for(place));
             let machine = &mut self.machines[place];
             if machine.node.is_some() {
                 return Err(format!("{} runs already", machine.name));
             }
             machine.birth = Birth(moment.wall.as_millis().max(machine.birth.0 + 1));
             machine.is_paused = false;
-            let mut config = Config::new(roster.clone(), id_of(place), machine.birth);
+            let mut config = Config::new(list, id_of(place), machine.birth);
             config.slots = self.slots.last().map_or(0, |slot| slot.number() + 1);
             config.copies = self.copies.unwrap_or(config.copies);
             #[cfg(feature = "mutants")]

@@ -40,12 +40,14 @@ pub enum Mutant {
     TakesDoubtForAbsence,
     /// Takes a new node for an owner before all know it.
     TakesOverBeforeAllKnow,
+    /// Takes what was on its disk for all there is.
+    MissesNobody,
 }
 
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::AnswersBeforeOthersHoldIt,
         Self::TakesSilenceForDeath,
         Self::ReadsWithoutGrant,
@@ -64,5 +66,6 @@ impl Mutant {
         Self::JudgesOnlyWhatItLeads,
         Self::TakesDoubtForAbsence,
         Self::TakesOverBeforeAllKnow,
+        Self::MissesNobody,
     ];
 }

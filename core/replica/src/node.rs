@@ -226,6 +226,7 @@ impl Node {
 
     fn refused(&mut self, peer: NodeId) {
         let Some(dialed) = self.around.dialed(peer) else { return };
+        self.around.is_not_there(peer, dialed.begun);
         // A configuration is meant for all processes of a name.
         let was_there = |birth| dialed.said_by == Birth(0) || dialed.said_by >= birth;
         match (dialed.known, self.around.view.get(peer)) {
@@ -335,6 +336,9 @@ impl Node {
             if before.is_none() && is_another_born {
                 self.around.is_met(node);
             }
+            if before.is_some() {
+                self.around.dies(node);
+            }
             self.seats(|seat| seat.on_dead(node, is_another_born));
             let was_leaving = before.is_some_and(|before| before.is_leaving());
             self.around.gone(node, news, was_leaving);
@@ -385,6 +389,7 @@ impl Node {
         }
         self.miss_nobody_in_vain();
         self.look_after_roster();
+        self.around.look_at_doubts();
         self.around.time_out();
         self.go_on_with_surveys();
         self.around.expire();

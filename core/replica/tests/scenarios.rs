@@ -9,13 +9,15 @@
 //! ```text
 //! nodes a b c               the roster; before anything else
 //! joins c                   c is in no other's list, and has those of the others in its own
+//! disks                     each has one, which keeps all that its processes hold
 //! copies 3                  on how many of them a session is to be, if not on two
 //! sessions s1 s2 at b a     ids in one slot, the owners of which are b, then a, then the others
 //!
-//! start a b                 processes begin at once, with nothing in them
+//! start a b                 processes begin at once, with nothing in them but what was on their disks
 //! kill a                    a process ends; the others hear of it if they can
 //! pause a / resume a        it is stopped, and what comes for it waits until it goes on
 //! leave a                   it is told that it is to be ended
+//! lost b at a               a is told that nothing comes back of b
 //! refuse a / accept a       whoever dials a finds nobody there, though it runs / finds it again
 //! break a b                 the connection ends, and letters on it are lost; nodes dial again by themselves
 //! cut a b | c               no letters between those on the left and those on the right, and dials fail
@@ -105,6 +107,7 @@ stories! {
     servers_leave_and_come_back_one_after_the_other
     the_second_is_killed_when_it_is_safe_to_stop
     two_owners_that_die_at_once_take_it_with_them
+    who_comes_back_from_a_disk_waits_for_the_others
     who_is_no_owner_is_released
     who_joins_holds_nothing_until_all_know_it
 }

@@ -14,6 +14,7 @@ use abide_session::{
 };
 use abide_time::Time;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::counters::{Counters, Counts};
@@ -30,6 +31,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const MAX_ENDINGS: usize = 8;
 /// Slots that one page of a walk looks at.
 const SLOTS_PER_PAGE: usize = 64;
+/// So many of them are looked at at once, as most of the time of a look is the way to another node and back.
+const SLOTS_AT_ONCE: usize = 16;
 
 /// A node of a cluster, as a store. Clones are the same node; it stops when the last one is dropped.
 #[derive(Clone, Debug)]
@@ -398,33 +401,39 @@ impl NodeStore {
         Err(StoreError::Unavailable("its sessions are renewed faster than they end".into()))
     }
 
-    /// A page of a walk: of one slot after the other, until there is something to show or it was enough to
-    /// look at.
+    /// A page of a walk: of some slots after the others, until there is enough to show or it was enough to look
+    /// at.
     async fn page(&self, cursor: Option<Bytes>, now: Time) -> Result<Scanned, StoreError> {
         let place = match &cursor {
             None => Slot::new(0).map(|slot| (slot, None)),
             Some(cursor) => cursor::read(cursor),
         };
-        let (mut slot, mut after) =
+        let (first, mut after) =
             place.ok_or_else(|| StoreError::Corrupt("no cursor of this store".into()))?;
+        let mut slots = Slot::all().skip(usize::from(first.number())).take(SLOTS_PER_PAGE);
         let mut ids = Vec::new();
-        for _ in 0..SLOTS_PER_PAGE {
-            let found = self.survey(Sought::Page(slot, after), now).await?;
-            let is_all = found.sessions.len() < MAX_PAGE;
-            ids.extend(found.sessions.into_iter().map(|(id, _)| id));
-            if !is_all {
-                let next = cursor::write(slot, ids.last().copied());
-                return Ok(Scanned::new(ids, Some(next)));
-            }
-            let Some(next) = slot.number().checked_add(1).and_then(Slot::new) else {
-                return Ok(Scanned::new(ids, None));
-            };
-            (slot, after) = (next, None);
-            if ids.len() >= MAX_PAGE {
-                break;
+        let mut last = first;
+        while ids.len() < MAX_PAGE {
+            let asked: Vec<Slot> = slots.by_ref().take(SLOTS_AT_ONCE).collect();
+            let Some(end) = asked.last() else { break };
+            last = *end;
+            let surveys = asked.iter().map(|slot| {
+                let after = after.take();
+                async move { (*slot, self.survey(Sought::Page(*slot, after), now).await) }
+            });
+            for (slot, found) in join_all(surveys).await {
+                let found = found?;
+                let is_all = found.sessions.len() < MAX_PAGE;
+                ids.extend(found.sessions.into_iter().map(|(id, _)| id));
+                if !is_all {
+                    // What was found in later slots is found again.
+                    let next = cursor::write(slot, ids.last().copied());
+                    return Ok(Scanned::new(ids, Some(next)));
+                }
             }
         }
-        Ok(Scanned::new(ids, Some(cursor::write(slot, None))))
+        let next = last.number().checked_add(1).and_then(Slot::new);
+        Ok(Scanned::new(ids, next.map(|slot| cursor::write(slot, None))))
     }
 }
 

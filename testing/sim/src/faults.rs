@@ -14,6 +14,8 @@ use crate::world::Happening;
 /// For how long an operator looks whom he may kill, and how often.
 const HUNTS_FOR: Real = 3 * SECOND;
 const HUNT_EVERY: Real = 3 * MILLI;
+/// How many faults take the power of all machines, where they have disks, in percent.
+const BLACKOUTS: u64 = 12;
 
 /// One thing goes wrong, and soon another.
 pub(crate) fn one(run: &mut Run) -> Checked {
@@ -22,6 +24,9 @@ pub(crate) fn one(run: &mut Run) -> Checked {
     }
     let next = run.world.random.between(200 * MILLI, 2500 * MILLI);
     run.world.at(run.world.now + next, Happening::Fault);
+    if run.world.has_disks() && run.world.random.percent(BLACKOUTS) {
+        return machines::black_out(run);
+    }
     let mut chance = run.world.random.between(0, 129);
     if run.plan.lists_stay && (25..78).contains(&chance) {
         chance = 80;

@@ -175,11 +175,13 @@ impl Session {
     /// Whether the node holds something that shows this.
     pub(crate) fn is_held(&self, node: &Node, required: &Required) -> bool {
         let packed = |id: HashedId| node.table().packed(id.hash());
-        let mut current = self.ids.last().into_iter().chain(&self.maybe);
-        if current.any(|id| packed(*id).is_some_and(Packed::is_ended)) {
+        let current = self.ids.last().into_iter().chain(&self.maybe);
+        let current: Vec<Packed<'_>> = current.filter_map(|id| packed(*id)).collect();
+        if current.iter().copied().any(Packed::is_ended) {
             return true;
         }
-        if required.is_ended {
+        // Under an id that nobody was told of any more it is of no use.
+        if required.is_ended || (required.is_made && current.is_empty()) {
             return false;
         }
         if required.fields.is_empty() {

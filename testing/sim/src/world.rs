@@ -1,6 +1,7 @@
 //! The machines, their clocks, and what happens next.
 
 mod clocks;
+mod disks;
 mod happening;
 mod wire;
 
@@ -19,6 +20,7 @@ use crate::check::Violation;
 use crate::network::{MILLI, Network, Real, SECOND};
 use crate::random::Random;
 use crate::surveys;
+use disks::Disk;
 use happening::Due;
 pub(crate) use happening::Happening;
 pub(crate) use wire::{Kind, Meter, Traffic};
@@ -56,6 +58,10 @@ pub(crate) struct Machine {
     connected: BTreeMap<usize, u64>,
     /// The last process, and when it died.
     pub(crate) corpse: Option<(Node, Real)>,
+    /// If it has one, what its processes have written down.
+    disk: Option<Disk>,
+    /// What will be there when it starts, if all lost their power at once: nobody goes on without it.
+    pub(crate) asleep: Option<Node>,
 }
 
 pub(crate) struct World {
@@ -113,14 +119,20 @@ impl Machine {
             drift_ppm,
             connected: BTreeMap::new(),
             corpse: None,
+            disk: None,
+            asleep: None,
         }
     }
 }
 
 /// How others know a machine.
 fn contact(machine: usize, birth: Birth) -> Contact {
-    let (node, name) = (NodeId(machine as u16), format!("node-{machine}"));
+    let (node, name) = (NodeId(machine as u16), name_of(machine));
     Contact { node, name, address: String::new(), birth }
+}
+
+fn name_of(machine: usize) -> String {
+    format!("node-{machine}")
 }
 
 impl World {
@@ -219,32 +231,42 @@ impl World {
             return;
         }
         let moment = self.moment(machine);
-        let roster = self.list_for(machine);
-        let (slots, mutant, now) = (self.slots, self.mutant, self.now);
-        let forget_after = self.forget_after;
+        let now = self.now;
         let it = &mut self.machines[machine];
-        it.birth = it.next_birth(moment.wall.as_millis());
+        let recovered = it.disk.as_ref().map(Disk::read);
+        let last = recovered.as_ref().and_then(|recovered| recovered.birth(&name_of(machine)));
+        let after = last.map_or(0, |last| last.0 + 1);
+        it.birth = it.next_birth(moment.wall.as_millis().max(after));
         it.process += 1;
         it.connected.clear();
         it.held_back.clear();
         (it.is_leaving, it.is_closed) = (false, false);
         it.paused_until = 0;
         it.wake = (0, 0);
-        let config = Config {
-            roster,
-            own: NodeId(machine as u16),
-            birth: it.birth,
-            copies: 2,
-            slots,
-            skew: Duration::from_secs(5),
-            forget_after,
-            bytes_max: usize::MAX,
-            mutant,
-        };
-        it.node = Some(Node::new(config, moment));
+        it.asleep = None;
+        let config = self.config_of(machine);
+        self.machines[machine].node = Some(match recovered {
+            Some(recovered) => Node::restored(config, recovered, moment),
+            None => Node::new(config, moment),
+        });
         self.network.forget(machine, now);
-        self.trace.line(now, || format!("node-{machine} starts, empty"));
+        self.trace.line(now, || format!("node-{machine} starts"));
         self.give(machine, Event::Woken, None);
+    }
+
+    /// What a process of this machine is told.
+    fn config_of(&self, machine: usize) -> Config {
+        Config {
+            roster: self.list_for(machine),
+            own: NodeId(machine as u16),
+            birth: self.machines[machine].birth,
+            copies: 2,
+            slots: self.slots,
+            skew: Duration::from_secs(5),
+            forget_after: self.forget_after,
+            bytes_max: usize::MAX,
+            mutant: self.mutant,
+        }
     }
 
     /// What the operator writes into the list of a machine: itself, those of the beginning, and all others
@@ -263,6 +285,7 @@ impl World {
         self.trace.mix(now);
         let Some(node) = self.machines[machine].node.take() else { return };
         self.machines[machine].corpse = Some((node, now));
+        self.lose_what_is_not_kept(machine);
         for peer in 0..self.machines.len() {
             if peer != machine {
                 self.sever(machine, peer);
@@ -355,6 +378,7 @@ impl World {
         for action in actions {
             self.act(machine, action);
         }
+        self.write_down(machine);
     }
 
     fn act(&mut self, machine: usize, action: Action) {

@@ -78,6 +78,7 @@ fn nothing_breaks_and_everything_was_tried(after: u64) {
         "answers: spilled",
         "answers: unavailable",
         "balancers that see one machine",
+        "blackouts",
         "broken connections",
         "calls sent again",
         "calls that nobody answered",

@@ -1,5 +1,6 @@
 //! What a node knows apart from its slots: the others, the grants between them, the time.
 
+mod heirs;
 mod judgement;
 mod owners;
 #[cfg(feature = "models")]
@@ -101,6 +102,8 @@ pub(crate) struct Dial {
     pub(crate) known: Option<Birth>,
     /// The process that had said that it is found there: if that was an earlier one, it proves nothing.
     pub(crate) said_by: Birth,
+    /// When it was begun.
+    pub(crate) begun: Duration,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -114,6 +117,10 @@ pub(crate) struct Peer {
     was_met: bool,
     /// Whether a connection is being made, and which process was known then.
     dialed: Option<Dial>,
+    /// When we last heard that a process of it had died.
+    died_at: Option<Duration>,
+    /// The last time at which it is sure that nobody listened.
+    nobody_at: Option<Duration>,
     /// Since when nobody listens, if nobody has ever heard of it.
     pub(crate) refused_at: Option<Duration>,
     /// Nobody has ever heard of it, and nobody listens: for long enough that others would have come.
@@ -277,7 +284,7 @@ impl Around {
         let said_by = self.roster.get(node).map_or(Birth(0), |contact| contact.birth);
         let Some(peer) = self.peers.get_mut(&node) else { return };
         if !peer.is_connected && peer.dialed.is_none() {
-            peer.dialed = Some(Dial { known, said_by });
+            peer.dialed = Some(Dial { known, said_by, begun: self.now.passed });
             self.actions.push(Action::Dial(node));
         }
     }

@@ -61,7 +61,7 @@ impl Seat<'_> {
         let Some(lead) = self.place.lead() else { return };
         let doubts: Vec<NodeId> = lead.doubts.iter().copied().collect();
         for node in doubts {
-            if self.node.is_gone_for_good(node) {
+            if self.node.is_gone_for_good(node) && !self.node.is_in_question(node) {
                 if let Some(lead) = self.place.lead() {
                     lead.doubts.remove(&node);
                 }
@@ -122,7 +122,8 @@ impl Seat<'_> {
         is_enough && self.place.leading().is_some_and(|lead| self.is_whole(lead))
     }
 
-    /// Lets go of who is in sync and no owner. It counts until it knows.
+    /// Lets go of who is in sync and no owner. It counts until it has said that it knows: if we die before
+    /// that, it may claim the slot without asking anybody, so the others have to ask it.
     fn release(&mut self) {
         let owners = self.node.owners(self.slot);
         if !self.is_kept_by_enough() {
@@ -135,8 +136,14 @@ impl Seat<'_> {
                 (member.is_leaving, is_news) = (true, true);
             }
         }
-        if is_news {
-            self.say_set();
+        let leaving: Vec<NodeId> = lead
+            .members
+            .iter()
+            .filter(|(_, member)| is_news && member.is_leaving)
+            .map(|(node, _)| *node)
+            .collect();
+        for node in leaving {
+            self.say_set_to(node);
         }
     }
 
@@ -145,6 +152,7 @@ impl Seat<'_> {
         if lead.members.get(&from).is_some_and(|member| member.is_leaving) {
             lead.members.remove(&from);
             self.node.note(Note::Released(self.slot, from));
+            self.say_set();
             self.acknowledge();
         }
     }
@@ -192,13 +200,19 @@ impl Seat<'_> {
         }
     }
 
-    /// Who is in sync, ourselves included.
+    /// Who is in sync, ourselves included; who is let go of, until it knows.
     pub(crate) fn members(&self) -> BTreeSet<NodeId> {
-        let others = self.place.leading().into_iter().flat_map(|lead| &lead.members);
-        let mut members: BTreeSet<NodeId> =
-            others.filter(|(_, member)| !member.is_leaving).map(|(node, _)| *node).collect();
-        members.insert(self.node.own);
-        members
+        let others = self.place.leading().into_iter().flat_map(|lead| lead.members.keys());
+        others.copied().chain([self.node.own]).collect()
+    }
+
+    /// The same without those that are let go of: what each of these is told.
+    fn staying(&self) -> BTreeSet<NodeId> {
+        let lead = self.place.leading();
+        let is_leaving = |node: &NodeId| {
+            lead.and_then(|lead| lead.members.get(node)).is_some_and(|member| member.is_leaving)
+        };
+        self.members().into_iter().filter(|node| !is_leaving(node)).collect()
     }
 
     pub(crate) fn say_set(&mut self) {
@@ -210,9 +224,10 @@ impl Seat<'_> {
     }
 
     pub(crate) fn say_set_to(&mut self, node: NodeId) {
-        let members = self.members();
         let Some(lead) = self.place.leading() else { return };
         let member = lead.members.get(&node);
+        let is_let_go = member.is_some_and(|member| member.is_leaving);
+        let members = if is_let_go { self.staying() } else { self.members() };
         let (number, theirs) = member.map_or((0, 0), |member| (member.kept, member.era));
         let (doubts, eras) = (lead.doubts.clone(), (self.node.our_era(node), theirs));
         self.say(node, OfSlot::Set { members, doubts, eras, number });

@@ -70,7 +70,9 @@ impl Seat<'_> {
         let trusts_empty = self.node.makes(Mutant::TrustsAnEmptyCopy) && digest == 0;
         let Some(lead) = self.place.lead() else { return };
         lead.asks.remove(&from);
-        lead.doubts.remove(&from);
+        if lead.doubts.remove(&from) {
+            lead.doubts.extend(self.node.may_be_heirs());
+        }
         lead.merged.insert(from, digest);
         lead.doubts.extend(others.into_iter().filter(|node| !lead.merged.contains_key(node)));
         let is_asking = |fill: &Fill| fill.stage == Stage::Asking;

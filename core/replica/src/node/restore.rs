@@ -7,6 +7,7 @@ use abide_session::Slot;
 use super::{Config, Node};
 use crate::journal::{Recovered, write_entry, write_node};
 use crate::message::Moment;
+use crate::mutant::Mutant;
 use crate::view::{Known, NodeId};
 
 impl Node {
@@ -26,7 +27,9 @@ impl Node {
             others.filter_map(|contact| Some((contact.node, recovered.missed(&contact.name)?)));
         let missed = missed.collect();
         let mut node = Self::new(config, now);
-        node.around.missed = missed;
+        if !node.around.makes(Mutant::MissesNobody) {
+            node.around.missed = missed;
+        }
         node.around.table = recovered.table;
         node.around.table.note_news();
         node.around.has_news_of_nodes = true;

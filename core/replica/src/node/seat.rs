@@ -181,8 +181,10 @@ impl Seat<'_> {
                         *asked = None;
                     }
                 } else {
-                    claim.waits_for.remove(&node);
-                    claim.doubts.remove(&node);
+                    let was_asked = claim.waits_for.remove(&node).is_some();
+                    if (claim.doubts.remove(&node) || was_asked) && !claim.was_in_sync {
+                        claim.doubts.extend(self.node.may_be_heirs());
+                    }
                 }
             }
             Role::Leading(lead) => {
@@ -191,8 +193,8 @@ impl Seat<'_> {
                 if is_another_born && !lead.doubts.is_empty() {
                     // Who is in doubt may have given it all, and die before it can be asked.
                     lead.doubts.insert(node);
-                } else if !is_another_born && !may_come_back {
-                    lead.doubts.remove(&node);
+                } else if !is_another_born && !may_come_back && lead.doubts.remove(&node) {
+                    lead.doubts.extend(self.node.may_be_heirs());
                 }
                 lead.asks.remove(&node);
                 lead.merged.remove(&node);

@@ -137,6 +137,7 @@ impl Scenario {
         match words {
             ["nodes", names @ ..] => world.list(names),
             ["joins", names @ ..] => world.join(names),
+            ["disks"] => world.give_disks(),
             ["copies", count] => world.copy(count),
             ["sessions", rest @ ..] => self.place(rest),
             ["start", names @ ..] => world.start(names),
@@ -144,6 +145,10 @@ impl Scenario {
             ["pause", name] => world.pause(name),
             ["resume", name] => world.resume(name),
             ["leave", name] => world.event(name, Event::Leave),
+            ["lost", name, "at", at] => {
+                let node = world.id(name)?;
+                world.event(at, Event::Lost(node))
+            }
             ["refuse", name] => world.accept(name, false),
             ["accept", name] => world.accept(name, true),
             ["break", one, other] => world.sever(one, other),

@@ -66,6 +66,8 @@ struct Machine {
     refuses: bool,
     /// It is in no other's list.
     joins: bool,
+    /// What its processes have written down, if it has a disk.
+    disk: Option<Vec<Vec<u8>>>,
 }
 
 impl World {
@@ -79,6 +81,7 @@ impl World {
             held_back: Vec::new(),
             refuses: false,
             joins: false,
+            disk: None,
         });
         self.machines = machines.collect();
         self.before_the_start()
@@ -88,6 +91,13 @@ impl World {
         for name in names {
             let place = self.place(name)?;
             self.machines[place].joins = true;
+        }
+        self.before_the_start()
+    }
+
+    pub(crate) fn give_disks(&mut self) -> Step {
+        for machine in &mut self.machines {
+            machine.disk = Some(Vec::new());
         }
         self.before_the_start()
     }
@@ -315,6 +325,9 @@ impl World {
         node.check_invariants().map_err(|broken| {
             format!("at {} it is no longer true that {}", machine.name, broken.0)
         })?;
+        if let Some(disk) = &mut machine.disk {
+            disk.push(node.take_news());
+        }
         for action in actions {
             match action {
                 Action::Send(to, letter) => self.send((place, usize::from(to.0)), letter),
@@ -326,7 +339,6 @@ impl World {
                     let name = &self.machines[place].name;
                     self.trace.push(format!("{:>12?}  {name}: {note:?}", moment.passed));
                 }
-                // All are in each other's list.
                 Action::Note(_) | Action::Know(_) | Action::Forget(_) => {}
                 Action::Answer(number, answer) => {
                     self.answers.insert(number, answer);

@@ -61,6 +61,19 @@ pub(crate) fn flap(run: &mut Run, machine: usize, times: u64) -> Checked {
     Ok(())
 }
 
+/// All machines lose their power at once, and come back one by one with what their disks kept.
+pub(super) fn black_out(run: &mut Run) -> Checked {
+    run.count("blackouts");
+    run.last_kill = run.world.now;
+    for machine in run.world.up() {
+        run.world.machines[machine].disturbed = run.world.now;
+        let absent = lasts(run);
+        run.world.at(run.world.now + absent, Happening::Start(machine));
+    }
+    run.world.black_out();
+    run.look_for_losses(false)
+}
+
 /// The clock of a machine is set forward or back; in some worlds so far that it is off by more than may be.
 pub(super) fn set_clock(run: &mut Run) {
     let machine = run.world.random.between(0, run.plan.nodes as u64 - 1) as usize;

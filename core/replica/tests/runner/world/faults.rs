@@ -1,5 +1,6 @@
 //! What a story does to processes, and to what lies between them.
 
+use abide_replica::journal::Recovered;
 use abide_replica::{Birth, Config, Event, Letter, Node};
 
 use super::{World, id_of};
@@ -17,6 +18,13 @@ impl World {
             if machine.node.is_some() {
                 return Err(format!("{} runs already", machine.name));
             }
+            let recovered = machine.disk.as_ref().map(|disk| {
+                let mut recovered = Recovered::default();
+                for content in disk {
+                    recovered.take(content).expect("it is of this version");
+                }
+                recovered
+            });
             machine.birth = Birth(moment.wall.as_millis().max(machine.birth.0 + 1));
             machine.is_paused = false;
             let mut config = Config::new(list, id_of(place), machine.birth);
@@ -26,7 +34,10 @@ impl World {
             {
                 config.mutant = self.mutant;
             }
-            machine.node = Some(Node::new(config, moment));
+            machine.node = Some(match recovered {
+                Some(recovered) => Node::restored(config, recovered, moment),
+                None => Node::new(config, moment),
+            });
             self.events.push_back((place, Event::Woken));
         }
         self.settle()

@@ -1,0 +1,70 @@
+//! Disks of machines: what a node writes down, and what of it is there after a kill.
+//!
+//! In a world with disks each machine has one. A node writes each change at once, and the disk keeps it within
+//! 50 ms: of the last changes a kill takes some away. Nothing is ever tidied up, as if no copy were ever finished.
+
+use abide_replica::Node;
+use abide_replica::journal::Recovered;
+
+use super::World;
+use crate::network::{MILLI, Real};
+
+/// Within this time a disk keeps what was written.
+const KEPT_WITHIN: Real = 50 * MILLI;
+
+#[derive(Default)]
+pub(crate) struct Disk {
+    written: Vec<(Real, Vec<u8>)>,
+}
+
+impl Disk {
+    pub(super) fn read(&self) -> Recovered {
+        let mut recovered = Recovered::default();
+        for (_, content) in &self.written {
+            recovered.take(content).expect("it is of this version");
+        }
+        recovered
+    }
+}
+
+impl World {
+    pub(crate) fn give_disks(&mut self) {
+        for machine in &mut self.machines {
+            machine.disk = Some(Disk::default());
+        }
+    }
+
+    pub(crate) fn has_disks(&self) -> bool {
+        self.machines.iter().any(|machine| machine.disk.is_some())
+    }
+
+    /// What the node of a machine has learned goes to the disk.
+    pub(super) fn write_down(&mut self, machine: usize) {
+        let now = self.now;
+        let it = &mut self.machines[machine];
+        let (Some(disk), Some(node)) = (&mut it.disk, &mut it.node) else { return };
+        let news = node.take_news();
+        if !news.is_empty() {
+            disk.written.push((now, news));
+        }
+    }
+
+    /// What the disk had not kept yet is gone.
+    pub(super) fn lose_what_is_not_kept(&mut self, machine: usize) {
+        if let Some(disk) = &mut self.machines[machine].disk {
+            let kept = self.now.saturating_sub(self.random.between(0, KEPT_WITHIN));
+            disk.written.retain(|(at, _)| *at <= kept);
+        }
+    }
+
+    /// All machines lose their power at once. What is on their disks is there again when they start.
+    pub(crate) fn black_out(&mut self) {
+        for machine in self.up() {
+            self.kill(machine);
+            let (config, moment) = (self.config_of(machine), self.moment(machine));
+            let it = &mut self.machines[machine];
+            let on_disk = it.disk.as_ref().map(Disk::read);
+            it.asleep = on_disk.map(|recovered| Node::restored(config, recovered, moment));
+        }
+    }
+}

@@ -164,9 +164,11 @@ pub(crate) fn what_has_ended_stays_so(
                 Some(packed) if was_ended => {
                     let entry = packed.entry();
                     // A mark is let go of when by no clock the session could be live; then a node that was
-                    // away for long may bring back what it held, and nobody is shown it.
-                    let wall = world.true_wall().as_millis();
-                    let is_over = session.hard_deadline.as_millis() + world.skew_ms() <= wall;
+                    // away for long, or a disk, may bring back what it held, and nobody is shown it.
+                    let machines = 0..world.machines.len();
+                    let clocks = machines.map(|machine| world.moment(machine).wall);
+                    let earliest = clocks.chain([world.true_wall()]).min();
+                    let is_over = earliest.is_some_and(|wall| session.hard_deadline <= wall);
                     // By a clock further off than may be a mark is let go of too early, and a disk remembers more
                     // than the others do.
                     let is_promised = !(world.has_disks() && world.was_far_off());

@@ -177,11 +177,11 @@ impl Client {
 
     /// Asks the server that has the key, and gives its replies.
     pub(crate) async fn ask(&self, request: Request<'_>) -> Result<Vec<Value>, StoreError> {
-        Ok(self.ask_well(request).await?.values)
+        Ok(self.ask_repeatable(request).await?.values)
     }
 
     /// The same, for a call to which the answer depends on whether it was carried out before.
-    pub(crate) async fn ask_well(&self, request: Request<'_>) -> Result<Replies, StoreError> {
+    pub(crate) async fn ask_repeatable(&self, request: Request<'_>) -> Result<Replies, StoreError> {
         let deadline = self.deadline();
         if let Some(replies) = self.ask_until(request, deadline).await? {
             return Ok(replies);

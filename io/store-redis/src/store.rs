@@ -218,7 +218,7 @@ impl RedisStore {
         loop {
             let id = trail.id();
             let call = Call::new(&script::END, vec![self.keys.session(id)]).number(millis(now));
-            let asked = self.client.ask_well(Request::Repeatable(&call)).await;
+            let asked = self.client.ask_repeatable(Request::Repeatable(&call)).await;
             let replies = asked.map_err(|error| match error {
                 StoreError::Full => unavailable("the server is full, and takes not even an end"),
                 error => error,

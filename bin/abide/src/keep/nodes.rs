@@ -1,7 +1,8 @@
 //! The list of nodes that keep sessions themselves, as `nodes://a=10.0.0.1:7946,b=10.0.0.2:7946`.
 //!
 //! Those that are started together are given the same text; which of them a process is, its name says. One that
-//! joins them later needs itself and one that runs. Behind a `?` may stand `copies=3`, and `listen=0.0.0.0:7946` where a node listens elsewhere than it is found.
+//! joins them later needs itself and one that runs. Behind a `?` may stand `copies=3`, and
+//! `listen=0.0.0.0:7946` where a node listens elsewhere than it is found.
 
 use std::fmt;
 

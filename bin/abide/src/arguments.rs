@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub(crate) use node::Node;
+pub(crate) use node::{Node, NodeCertificate};
 
 use crate::configuration::keys::{KEYS, Shape};
 use crate::configuration::{Place, Written};
@@ -221,6 +221,8 @@ pub(crate) struct App {
     /// [default for cookies: a new key at each start, so sessions end with the process]
     #[arg(long, value_name = "FILE")]
     pub(crate) keys_file: Option<String>,
+    #[command(flatten)]
+    pub(crate) certificate: NodeCertificate,
     /// The demo that started it, which can stop and start servers.
     #[arg(long, hide = true, value_name = "ADDRESS")]
     pub(crate) demo_control: Option<String>,
@@ -275,6 +277,8 @@ pub(crate) struct MoveSessions {
     /// them instead
     #[arg(long, value_name = "FILE")]
     pub(crate) keys_file: Option<String>,
+    #[command(flatten)]
+    pub(crate) certificate: NodeCertificate,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -8,6 +8,7 @@
 //! parameter of a URL. Only the store that is opened sees the whole text.
 
 mod address;
+mod certificates;
 mod choice;
 mod driver;
 mod ends;

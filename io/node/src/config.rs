@@ -7,8 +7,11 @@ use abide_keys::{Key, KeyRing};
 use abide_replica::limits::{MAX_ADDRESS_BYTES, MAX_NAME_BYTES, MAX_NODES};
 use abide_replica::{Contact, NodeId, Roster};
 
+use crate::certificates::Certificates;
 use crate::error::JoinError;
 use crate::identity::Identity;
+use crate::pair::server_name;
+use crate::renewal::Renewal;
 
 /// What a node is told: who it is, where it finds others, and what they have in common.
 #[derive(Clone, Debug)]
@@ -19,6 +22,7 @@ pub struct Config {
     copies: usize,
     bytes_max: usize,
     keys: Option<KeyRing>,
+    certificates: Option<Certificates>,
     is_plain: bool,
     data: Option<PathBuf>,
 }
@@ -64,6 +68,7 @@ impl Config {
             copies: 2,
             bytes_max: usize::MAX,
             keys: None,
+            certificates: None,
             is_plain: false,
             data: None,
         }
@@ -81,6 +86,13 @@ impl Config {
     #[must_use]
     pub fn secrets(self, keys: KeyRing) -> Self {
         Self { keys: Some(keys), ..self }
+    }
+
+    /// In place of a secret: the certificate of this node, and the authorities that sign for nodes of this cluster. All
+    /// nodes have certificates, or all know the secret.
+    #[must_use]
+    pub fn certificates(self, certificates: Certificates) -> Self {
+        Self { certificates: Some(certificates), ..self }
     }
 
     /// Talk in plain text, without a key. Only between addresses of the loopback interface.
@@ -185,6 +197,10 @@ impl Config {
         nodes: &[(String, String)],
         listen: &str,
     ) -> Result<Option<Identity>, JoinError> {
+        if let Some(certificates) = &self.certificates {
+            let renewal = self.renewal(certificates, nodes).map_err(JoinError::Config)?;
+            return Ok(Some(Identity::Certificate(renewal.into())));
+        }
         match (&self.keys, self.is_plain) {
             (Some(keys), _) => Identity::of(keys).map(Some),
             (None, true) => {
@@ -194,16 +210,35 @@ impl Config {
                     None => Ok(None),
                     Some(address) => Err(JoinError::Config(format!(
                         "{address} is not of the loopback interface (127.0.0.1, ::1): beyond it nodes \
-                         need a secret; `abide keygen` prints one"
+                         need a secret (`abide keygen` prints one) or certificates"
                     ))),
                 }
             }
             // Who is alone talks to nobody.
             (None, false) if nodes.len() <= 1 => Ok(None),
             (None, false) => Err(JoinError::Config(
-                "nodes that talk to each other need a secret; `abide keygen` prints one".to_owned(),
+                "nodes that talk to each other need a secret (`abide keygen` prints one) or certificates"
+                    .to_owned(),
             )),
         }
+    }
+
+    fn renewal(
+        &self,
+        certificates: &Certificates,
+        nodes: &[(String, String)],
+    ) -> Result<Renewal, String> {
+        if self.keys.is_some() {
+            let fault = "nodes know each other by a secret or by certificates: give one of both";
+            return Err(fault.to_owned());
+        }
+        if let Some((name, _)) = nodes.iter().find(|(name, _)| server_name(name).is_none()) {
+            return Err(format!(
+                "no certificate can name the node {name:?}: call it by small letters, digits, `-` and `_`, \
+                 in parts between dots, of which the last is no number"
+            ));
+        }
+        Renewal::begin(certificates.clone(), &self.name)
     }
 }
 

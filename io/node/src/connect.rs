@@ -1,7 +1,7 @@
 //! Making connections to other nodes, and taking theirs.
 //!
-//! Both ends prove that they know the secret, then greet. Whoever is not of this cluster is told why, if
-//! it knows the secret, and otherwise nothing. All of it has to be done within a time-out, and so many
+//! Both ends prove that they belong together, then greet. Whoever is not of this cluster is told why, if
+//! it has proved that much, and otherwise nothing. All of it has to be done within a time-out, and so many
 //! connections are greeted at once and not more: who comes then takes the place of the one that has taken
 //! longest, so that strangers who connect and say nothing hold up nobody.
 
@@ -20,7 +20,7 @@ use tokio::task::AbortHandle;
 
 use crate::config::is_loopback;
 use crate::counters::Counts;
-use crate::identity::{Identity, server_name};
+use crate::identity::{Identity, OTHER_IDENTITY, Proof, told};
 use crate::link::{Fresh, Halves, Met};
 use crate::nodes::Nodes;
 use crate::shell::Input;
@@ -72,7 +72,7 @@ impl From<String> for Failed {
 impl From<io::Error> for Failed {
     fn from(error: io::Error) -> Self {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-        let reason = format!("{error} ({OTHER_SECRET})");
+        let reason = told(&error).unwrap_or_else(|| format!("{error} ({OTHER_IDENTITY})"));
         match error.kind() {
             BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => Self::Reset(reason),
             _ => Self::Other(reason),
@@ -174,18 +174,24 @@ impl Connector {
         prepare(&stream);
         match &self.identity {
             Some(identity) => {
-                let secured = identity.connector.connect(server_name(), stream).await?;
-                self.speak_first(Halves::of(tokio::io::split(secured)), peer).await
+                let (secured, proof) = identity.dial(&self.nodes.name(peer), stream).await?;
+                self.speak_first(Halves::of(tokio::io::split(secured)), peer, &proof).await
             }
-            None => self.speak_first(Halves::of(stream.into_split()), peer).await,
+            None => self.speak_first(Halves::of(stream.into_split()), peer, &Proof::Member).await,
         }
     }
 
-    async fn speak_first(&self, mut halves: Halves, peer: NodeId) -> Result<Fresh, Failed> {
+    async fn speak_first(
+        &self,
+        mut halves: Halves,
+        peer: NodeId,
+        proof: &Proof,
+    ) -> Result<Fresh, Failed> {
         let ours = self.nodes.greeting(self.birth(), peer);
         say(&mut halves.write, &First::Greeting(ours)).await?;
         match hear(&mut halves.read).await? {
             First::Greeting(theirs) => {
+                check(proof, &theirs)?;
                 let contact = self.nodes.meet(&theirs)?;
                 if contact.node != peer {
                     return Err(format!("{:?} answers there", theirs.from).into());
@@ -200,19 +206,19 @@ impl Connector {
         prepare(&stream);
         match &self.identity {
             Some(identity) => {
-                let secured = identity.acceptor.accept(stream).await?;
-                self.speak_second(Halves::of(tokio::io::split(secured))).await
+                let (secured, proof) = identity.accept(stream).await?;
+                self.speak_second(Halves::of(tokio::io::split(secured)), &proof).await
             }
-            None => self.speak_second(Halves::of(stream.into_split())).await,
+            None => self.speak_second(Halves::of(stream.into_split()), &Proof::Member).await,
         }
     }
 
-    async fn speak_second(&self, mut halves: Halves) -> Result<Fresh, Failed> {
+    async fn speak_second(&self, mut halves: Halves, proof: &Proof) -> Result<Fresh, Failed> {
         let First::Greeting(theirs) = hear(&mut halves.read).await? else {
             return Err("it begins with a refusal".to_owned().into());
         };
         let met = if self.is_open {
-            self.nodes.meet(&theirs)
+            check(proof, &theirs).and_then(|()| self.nodes.meet(&theirs))
         } else {
             Err("this node was started alone and without a secret: nobody can join it".to_owned())
         };
@@ -246,7 +252,13 @@ impl Connector {
     }
 }
 
-const OTHER_SECRET: &str = "does it have another secret, or none?";
+/// Whether who greets has proved the name that it gives. Nothing else of this node is told to who has not.
+fn check(proof: &Proof, theirs: &Greeting) -> Result<(), String> {
+    if proof.is_of(&theirs.from) {
+        return Ok(());
+    }
+    Err(format!("the certificate of the node that calls itself {:?} has other names", theirs.from))
+}
 
 /// A connection to a host and port. Refused is only what all addresses of the host refuse: at one of them the
 /// node may not listen, and be alive.

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 
 use crate::clock::wall;
-use crate::config::Config;
+use crate::config::{Checked, Config};
 use crate::connect::Connector;
 use crate::counters::Counts;
 use crate::error::JoinError;
@@ -29,7 +29,7 @@ const JOIN_WAIT: Duration = Duration::from_secs(10);
 /// # Errors
 /// See [`JoinError`]. Nothing is left running.
 pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
-    let checked = config.check()?;
+    let checked = check(config).await?;
     let listen = |cause| JoinError::Listen { address: checked.listen.clone(), cause };
     let listener = std::net::TcpListener::bind(&checked.listen).map_err(listen)?;
     listener.set_nonblocking(true).map_err(listen)?;
@@ -48,6 +48,7 @@ pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
     let own = NodeId::of(&checked.name);
     let mut node_config = NodeConfig::new(checked.contacts, own, birth);
     (node_config.copies, node_config.bytes_max) = (checked.copies, checked.bytes_max);
+    let identity = checked.identity.clone();
     let connector = Connector {
         nodes: nodes.clone(),
         identity: checked.identity,
@@ -88,9 +89,16 @@ pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
         });
     };
     thread.spawn(run).map_err(JoinError::Thread)?;
-    let store = NodeStore::of(Shared { inputs, stop, counts, home, name: checked.name, nodes });
+    let store =
+        NodeStore::of(Shared { inputs, stop, counts, home, name: checked.name, nodes, identity });
     let _ = tokio::time::timeout(JOIN_WAIT, store.ready()).await;
     Ok(store)
+}
+
+/// Looks at what it is told, and at the files that are named there.
+async fn check(config: Config) -> Result<Checked, JoinError> {
+    let checking = tokio::task::spawn_blocking(move || config.check()).await;
+    checking.map_err(|error| JoinError::Thread(std::io::Error::other(error)))?
 }
 
 /// Reads what is in the folder, which may take seconds.

@@ -35,8 +35,9 @@
 //! # Security
 //!
 //! Nodes talk by TLS 1.3 and prove to each other that they know one [`Key`](abide_keys::Key): whoever
-//! does not know it learns nothing and changes nothing. Without a key a node takes addresses of the
-//! loopback interface only ([`Config::plain`]).
+//! does not know it learns nothing and changes nothing. In place of a secret each may have a certificate, which proves
+//! its name too ([`Certificates`]): whoever connects sees it, as in TLS the server shows first, and learns nothing
+//! else. Without either a node takes addresses of the loopback interface only ([`Config::plain`]).
 //!
 //! A connection that is *refused* proves to a node that nobody listens there, so that the process is
 //! dead, and its sessions are taken over at once. A firewall between nodes must therefore drop what it
@@ -47,6 +48,7 @@
 //! A node answers within a tenth of a second or it counts as hanging, so it has a thread of its own,
 //! which nothing that the application does can hold up.
 
+mod certificates;
 mod clock;
 mod config;
 mod connect;
@@ -59,9 +61,12 @@ mod join;
 mod journal;
 mod link;
 mod nodes;
+mod pair;
+mod renewal;
 mod shell;
 mod store;
 
+pub use certificates::Certificates;
 pub use config::Config;
 pub use counters::Counters;
 pub use error::JoinError;

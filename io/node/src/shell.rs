@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::connect::Connector;
 use crate::home::Home;
+use crate::identity::Identity;
 use crate::journal::Journal;
 use crate::link::{Fresh, Link, append};
 
@@ -103,6 +104,9 @@ impl Shell {
         stop: &Notify,
     ) {
         let listening = tokio::spawn(Arc::clone(&self.connector).listen(listener));
+        if let Some(renewal) = self.connector.identity.as_ref().and_then(Identity::renewal) {
+            let _watching = tokio::spawn(Arc::clone(renewal).watch());
+        }
         let mut taken = Vec::with_capacity(INPUTS_AT_ONCE);
         loop {
             let journal_due = self.journal.as_ref().map(Journal::due);

@@ -20,6 +20,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::counters::{Counters, Counts};
 use crate::cursor;
 use crate::home::Home;
+use crate::identity::Identity;
 use crate::nodes::Nodes;
 use crate::shell::Input;
 
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) home: Arc<Home>,
     pub(crate) name: String,
     pub(crate) nodes: Nodes,
+    pub(crate) identity: Option<Identity>,
 }
 
 impl Drop for Shared {
@@ -206,6 +208,12 @@ impl NodeStore {
     /// What it has done since it started.
     pub fn counters(&self) -> Counters {
         self.shared.counts.snapshot()
+    }
+
+    /// When the certificate that it shows, or one behind it, expires; none if it shows none, or one that never
+    /// does. It is another time when the files have been renewed.
+    pub fn certificate_expiry(&self) -> Option<Time> {
+        self.shared.identity.as_ref()?.pair()?.expires
     }
 
     /// The names of those that are [missed](Status::missed).

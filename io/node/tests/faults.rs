@@ -1,7 +1,8 @@
-//! Nodes that die, come back empty, leave, and strangers.
+//! Nodes that die, come back empty, leave, and strangers; by a secret, and by certificates.
 
 #![expect(clippy::unwrap_used, reason = "what tests do, in functions that they share")]
 
+mod certificates;
 mod cluster;
 mod joining;
 

@@ -10,7 +10,9 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     abide keygen > keys     once, the same file for all nodes\n  \
-    abide node --name c --keep nodes://a=10.0.0.1:7946,b=10.0.0.2:7946,c=10.0.0.3:7946 --keys-file keys\n\n\
+    abide node --name c --keep nodes://a=10.0.0.1:7946,b=10.0.0.2:7946,c=10.0.0.3:7946 --keys-file keys\n  \
+    abide node --name c --keep nodes://a=10.0.0.1:7946,c=10.0.0.3:7946 \\\n    \
+    --node-cert c.pem --node-key c.key --node-ca ca.pem\n\n\
     What the admin listener answers:\n  \
     GET /health                 200 while it runs\n  \
     GET /ready                  200 when it holds everything that it should, else 503\n  \
@@ -36,6 +38,8 @@ pub(crate) struct Node {
     /// shown, all are taken. The variable `ABIDE_KEYS` may hold them instead
     #[arg(long, value_name = "FILE")]
     pub(crate) keys_file: Option<String>,
+    #[command(flatten)]
+    pub(crate) certificate: NodeCertificate,
     /// Where operators look; port 0 takes a free one. Nothing there is secret, and who reaches it may say
     /// that another node is lost
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7980")]
@@ -46,4 +50,32 @@ pub(crate) struct Node {
     /// The keys stand on standard input, up to an empty line.
     #[arg(long, hide = true)]
     pub(crate) keys_from_stdin: bool,
+}
+
+/// What a node shows to others in place of a secret.
+#[derive(Debug, Args)]
+pub(crate) struct NodeCertificate {
+    /// The certificate that a node shows in place of a secret, then those between it and --node-ca. It has the
+    /// node's name as a dNSName in subjectAltName, and an extended key usage, if any, of serverAuth and
+    /// clientAuth. New files in the place of these three are used while the node runs
+    #[arg(long = "node-cert", value_name = "FILE")]
+    pub(crate) cert: Option<String>,
+    /// The key of that certificate, which not all users of the machine can read
+    #[arg(long = "node-key", value_name = "FILE")]
+    pub(crate) key: Option<String>,
+    /// The authorities that sign certificates for nodes of this cluster, and for nothing else: whoever has one
+    /// can be a node
+    #[arg(long = "node-ca", value_name = "FILE")]
+    pub(crate) ca: Option<String>,
+}
+
+impl NodeCertificate {
+    /// As they were typed.
+    pub(crate) fn flags(&self) -> [(&'static str, Option<String>); 3] {
+        [
+            ("node-cert", self.cert.clone()),
+            ("node-key", self.key.clone()),
+            ("node-ca", self.ca.clone()),
+        ]
+    }
 }

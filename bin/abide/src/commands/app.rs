@@ -23,7 +23,10 @@ pub(crate) fn app(arguments: &App) -> Result<(), Failure> {
         ("keys-file", arguments.keys_file.clone()),
         ("demo-control", arguments.demo_control.clone()),
     ];
-    let mut reader = FlagReader::with_environment(flags, &Choice::VARIABLES);
+    let mut reader = FlagReader::with_environment(
+        flags.into_iter().chain(arguments.certificate.flags()),
+        &Choice::VARIABLES,
+    );
     let listen = reader.read("listen", value::address);
     let name = reader.read("name", value::server_name);
     let demo = reader.read("demo-control", value::address);

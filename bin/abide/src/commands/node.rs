@@ -25,7 +25,10 @@ pub(crate) fn node(arguments: &Node) -> Result<(), Failure> {
         ("keys-file", arguments.keys_file.clone()),
         ("admin", Some(arguments.admin.clone())),
     ];
-    let mut reader = FlagReader::with_environment(flags, &[("keep", KEEP_VARIABLE)]);
+    let mut reader = FlagReader::with_environment(
+        flags.into_iter().chain(arguments.certificate.flags()),
+        &[("keep", KEEP_VARIABLE)],
+    );
     let name = reader.read("name", value::server_name);
     let admin = reader.read("admin", value::address);
     let surroundings = Surroundings::real(arguments.keys_from_stdin)?;

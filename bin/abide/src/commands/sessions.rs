@@ -42,7 +42,10 @@ fn move_sessions(arguments: &MoveSessions) -> Result<(), Failure> {
         ("name", arguments.name.clone()),
         ("keys-file", arguments.keys_file.clone()),
     ];
-    let mut reader = FlagReader::with_environment(flags, &Ends::VARIABLES);
+    let mut reader = FlagReader::with_environment(
+        flags.into_iter().chain(arguments.certificate.flags()),
+        &Ends::VARIABLES,
+    );
     let ends = reader.ends(&Surroundings::real(false)?);
     Problems::check(reader.into_problems())?;
     let Some(ends) = ends else { return Err(Failure::Told) };
@@ -94,7 +97,11 @@ async fn run(ends: &Ends, as_json: bool) -> Result<(), Failure> {
 /// Opens both ends: nodes last, so that nobody who joins them has to leave at once.
 async fn open(ends: &Ends) -> Result<(Opened, Opened), Failure> {
     let keys = ends.keys.as_deref();
-    let at = Server { name: ends.node.as_ref().map_or("", ServerName::as_str), data: None };
+    let at = Server {
+        name: ends.node.as_ref().map_or("", ServerName::as_str),
+        data: None,
+        certificates: ends.certificates.as_ref(),
+    };
     if matches!(ends.from, Keep::Nodes(_)) {
         let to = Opened::place(&ends.to, keys, "to", &at).await?;
         return Ok((Opened::place(&ends.from, keys, "from", &at).await?, to));

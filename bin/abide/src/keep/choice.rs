@@ -6,8 +6,10 @@
 use std::path::PathBuf;
 
 use abide_keys::KeyRing;
+use abide_node::Certificates;
 
 use super::Keep;
+use super::certificates::{Shown, refuse_keys_beside_certificates};
 use crate::configuration::ring::key_ring;
 use crate::configuration::surroundings::Surroundings;
 use crate::configuration::{Fault, Place, Problem, Reader, Written};
@@ -33,6 +35,8 @@ pub(crate) struct Choice {
     pub(crate) keys: Option<Box<KeyRing>>,
     /// Whether they were drawn just now, so that they are others after a restart.
     pub(crate) keys_are_new: bool,
+    /// What this server shows to other nodes, if it is one and that is not a secret.
+    pub(crate) certificates: Option<Certificates>,
 }
 
 /// The other end of a move.
@@ -94,8 +98,12 @@ impl Choice {
             let fault = "only servers that keep the sessions themselves need a folder for them";
             refuse(reader, "data", fault, "add --keep nodes://..., or leave it out");
         }
-        let (keys, keys_are_new) = keys(reader, surroundings, &keep, &other);
-        Some(Self { keep, other, data, keys, keys_are_new })
+        let shown = Shown::read(reader);
+        if !is_node {
+            Shown::refuse(reader, "add --keep nodes://..., or leave it out");
+        }
+        let (keys, keys_are_new) = keys(reader, surroundings, (&keep, &other), &shown);
+        Some(Self { keep, other, data, keys, keys_are_new, certificates: shown.certificates() })
     }
 }
 
@@ -165,8 +173,8 @@ pub(super) fn refuse(reader: &mut Reader, key: &'static str, fault: &str, remedy
 fn keys(
     reader: &mut Reader,
     surroundings: &Surroundings<'_>,
-    keep: &Keep,
-    other: &Other,
+    (keep, other): (&Keep, &Other),
+    shown: &Shown,
 ) -> (Option<Box<KeyRing>>, bool) {
     if *keep == Keep::Memory {
         reader.optional("keys-file", refuse_keys);
@@ -174,13 +182,17 @@ fn keys(
     }
     let places = [("keep", Some(keep)), (other.flag(), other.place())];
     let nodes = places.iter().find(|(_, place)| matches!(place, Some(Keep::Nodes(_))));
-    if let Some((flag, _)) = nodes {
+    if let (Some((flag, _)), Shown::Nothing) = (nodes, shown) {
         return secret_of_nodes(reader, surroundings, flag);
     }
     let sealed = places.iter().find(|(_, place)| place.is_some_and(Keep::seals_values));
     // Cookies that were sealed before this process began need the keys of then.
     let sealed_before = other.place() == Some(&Keep::Cookie);
     let lasting = sealed_before.then_some(other.flag()).or_else(|| sealed.map(|(flag, _)| *flag));
+    if nodes.is_some() && *keep != Keep::Cookie && lasting.is_none() {
+        reader.optional("keys-file", refuse_keys_beside_certificates);
+        return (None, false);
+    }
     seal(reader, surroundings, *keep == Keep::Cookie, lasting)
 }
 
@@ -193,7 +205,8 @@ pub(super) fn secret_of_nodes(
     let (ring, are_new) = key_ring(reader, surroundings);
     if are_new {
         let fault = "nodes know each other by a secret";
-        let remedy = "set --keys-file to what `abide keygen` prints, the same for all servers";
+        let remedy = "set --keys-file to what `abide keygen` prints, the same for all servers, or give each a \
+                      certificate by --node-cert";
         refuse(reader, flag, fault, remedy);
     }
     (Some(Box::new(ring)), false)

@@ -5,8 +5,10 @@
 
 use abide_affinity::ServerName;
 use abide_keys::KeyRing;
+use abide_node::Certificates;
 
 use super::Keep;
+use super::certificates::{Shown, refuse_keys_beside_certificates};
 use super::choice::{KEEP_FROM_VARIABLE, KEEP_VARIABLE, refuse, seal, secret_of_nodes};
 use crate::configuration::surroundings::Surroundings;
 use crate::configuration::{Fault, Reader, value};
@@ -24,6 +26,8 @@ pub(crate) struct Ends {
     pub(crate) node: Option<ServerName>,
     /// There if either needs it.
     pub(crate) keys: Option<Box<KeyRing>>,
+    /// What the command shows to other nodes, if it is one and that is not a secret.
+    pub(crate) certificates: Option<Certificates>,
 }
 
 impl Ends {
@@ -46,6 +50,8 @@ impl Ends {
             refuse(reader, "to", "the sessions are there already", "name another store");
         }
         let ends = [("from", &from), ("to", &to)];
+        let sealed = ends.iter().find(|(_, end)| end.seals_values()).map(|(flag, _)| *flag);
+        let shown = Shown::read(reader);
         let mut nodes = ends.iter().filter(|(_, end)| matches!(end, Keep::Nodes(_)));
         let keys = match (nodes.next(), nodes.next()) {
             (None, _) => {
@@ -53,8 +59,8 @@ impl Ends {
                     let fault = "only nodes have names, and neither end is nodes";
                     refuse(reader, "name", fault, "leave it out");
                 }
-                let sealed = ends.iter().find(|(_, end)| end.seals_values());
-                seal(reader, surroundings, false, sealed.map(|(flag, _)| *flag)).0
+                Shown::refuse(reader, "leave it out");
+                seal(reader, surroundings, false, sealed).0
             }
             (Some((flag, _)), None) => {
                 if !reader.has("name") {
@@ -64,7 +70,14 @@ impl Ends {
                                   and write --name mover";
                     refuse(reader, flag, fault, remedy);
                 }
-                secret_of_nodes(reader, surroundings, flag).0
+                match (&shown, sealed) {
+                    (Shown::Nothing, _) => secret_of_nodes(reader, surroundings, flag).0,
+                    (_, Some(_)) => seal(reader, surroundings, false, sealed).0,
+                    (_, None) => {
+                        reader.optional("keys-file", refuse_keys_beside_certificates);
+                        None
+                    }
+                }
             }
             (Some(_), Some(_)) => {
                 let fault = "this command can be a node of one cluster";
@@ -72,7 +85,7 @@ impl Ends {
                 None
             }
         };
-        Some(Self { from, to, node, keys })
+        Some(Self { from, to, node, keys, certificates: shown.certificates() })
     }
 }
 

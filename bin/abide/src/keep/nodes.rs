@@ -6,7 +6,6 @@
 
 use std::fmt;
 
-use abide::KeyRing;
 use abide_node::Config;
 
 use crate::configuration::{Fault, value};
@@ -69,9 +68,9 @@ impl NodeList {
         Self { nodes, copies: COPIES, listen: None, text }
     }
 
-    /// What the node of this name is told.
-    pub(super) fn config(&self, name: &str, keys: KeyRing) -> Config {
-        let config = Config::new(name, self.nodes.clone()).secrets(keys).copies(self.copies);
+    /// What the node of this name is told, but by what it knows others.
+    pub(super) fn config(&self, name: &str) -> Config {
+        let config = Config::new(name, self.nodes.clone()).copies(self.copies);
         match &self.listen {
             Some(address) => config.listen(address),
             None => config,

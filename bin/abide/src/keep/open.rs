@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use abide::{AtRest, KeyRing, MemoryStore, Moving, Observed, SessionLayer, Store, StoreError};
 
+use abide_node::Certificates;
+use abide_time::Time;
+
 use super::driver::Driver;
 use super::{Choice, Keep, Other, StoreAddress};
 use crate::failure::Failure;
@@ -45,8 +48,22 @@ impl Kept {
         let stores = self.stores.iter().map(|store| &store.observed);
         let observed: Vec<&Observed> = stores.chain(&self.moving).collect();
         // Without a store there is nothing to say of stores.
-        if observed.is_empty() { counters } else { counters + &Observed::metrics_of(&observed) }
+        if observed.is_empty() {
+            return counters;
+        }
+        let expiry = self.node().and_then(abide_node::NodeStore::certificate_expiry);
+        counters + &Observed::metrics_of(&observed) + &expiry.map_or_else(String::new, gauge)
     }
+}
+
+/// When a certificate expires, for Prometheus.
+fn gauge(expiry: Time) -> String {
+    const NAME: &str = "abide_node_certificate_expiry_seconds";
+    let seconds = expiry.as_millis() / 1000;
+    format!(
+        "# HELP {NAME} When the certificate of this node expires, in seconds since 1970.\n\
+         # TYPE {NAME} gauge\n{NAME} {seconds}\n"
+    )
 }
 
 /// The server that opens a place.
@@ -54,6 +71,8 @@ pub(crate) struct Server<'a> {
     pub(crate) name: &'a str,
     /// Where it keeps what it holds, if it is a node.
     pub(crate) data: Option<&'a Path>,
+    /// What it shows to other nodes, if that is not a secret.
+    pub(crate) certificates: Option<&'a Certificates>,
 }
 
 /// A store that is elsewhere, open.
@@ -92,8 +111,13 @@ impl Opened {
     ) -> Result<Self, Failure> {
         match (keep, keys) {
             (Keep::Store(address), _) => Self::open(address, keys, counted_as).await,
-            (Keep::Nodes(list), Some(keys)) => {
-                let config = list.config(at.name, keys.clone());
+            (Keep::Nodes(list), _) => {
+                let config = list.config(at.name);
+                let config = match (at.certificates, keys) {
+                    (Some(certificates), _) => config.certificates(certificates.clone()),
+                    (None, Some(keys)) => config.secrets(keys.clone()),
+                    (None, None) => return Err(Failure::Told),
+                };
                 let config = match at.data {
                     Some(folder) => config.data(folder),
                     None => config,
@@ -141,8 +165,8 @@ impl Opened {
 
 /// Opens what was chosen, for the server of this name. On an error nothing is left open.
 pub(crate) async fn open(choice: Choice, name: &str) -> Result<Kept, Failure> {
-    let Choice { keep, other, data, keys, .. } = choice;
-    let at = Server { name, data: data.as_deref() };
+    let Choice { keep, other, data, keys, certificates, .. } = choice;
+    let at = Server { name, data: data.as_deref(), certificates: certificates.as_ref() };
     let word = keep.word();
     let keys = keys.as_deref();
     match (&keep, other.place()) {

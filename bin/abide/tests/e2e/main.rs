@@ -13,6 +13,7 @@ mod foreign_origins;
 mod harness;
 mod key_rotation;
 mod moves;
+mod node_certificates;
 mod nodes;
 mod processes;
 mod sealed_sessions;

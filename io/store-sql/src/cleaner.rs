@@ -165,11 +165,11 @@ impl Shared {
             for names in names.chunks(NAMES_PER_TEXT) {
                 let mut text = Text::new(self.database);
                 text.remove_names(names);
-                connection.run(text.sql()).await?;
+                connection.run(text).await?;
             }
             let mut text = Text::new(self.database);
             text.clean(&judged).commit();
-            connection.run(text.sql()).await?;
+            connection.run(text).await?;
             let rows = due.len().saturating_add(unreadable);
             Ok(Batch { rows, unreadable, dropped })
         }
@@ -200,7 +200,7 @@ impl Shared {
                 text.bytes(subject).raw("; ");
             }
             text.commit();
-            connection.run(text.sql()).await?;
+            connection.run(text).await?;
             Ok(subjects.len())
         }
         .await;

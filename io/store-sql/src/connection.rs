@@ -13,8 +13,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use crate::decide::{Plain, Verdict};
 use crate::error::Fault;
-use crate::row::{Row, columns, parse_id, read_rows};
+use crate::row::{Row, parse_id, read_rows, session_columns};
 use crate::schema::{Database, SchemaFault};
+use crate::statements::Text;
 use crate::{mariadb, mysql, postgres, sqlite};
 
 /// Where connections lead.
@@ -108,17 +109,9 @@ impl Prepared {
     }
 }
 
-const LOAD: Prepared = prepared!(
-    concat!(
-        "SELECT ", columns!(), " FROM abide_sessions s \
-         LEFT JOIN abide_subjects r ON r.subject = s.subject \
-         LEFT JOIN abide_fields f ON f.id = s.id WHERE s.id = "
-    ), 1; ""
-);
-
 const LIST: Prepared = prepared!(
     concat!(
-        "SELECT ", columns!(), " FROM (SELECT l.* FROM abide_sessions l \
+        "SELECT ", session_columns!(), ", f.name, f.stamp, f.value FROM (SELECT l.* FROM abide_sessions l \
          LEFT JOIN abide_subjects m ON m.subject = l.subject \
          WHERE l.kind = 0 AND l.subject_stamp > coalesce(m.revoked_before, -1) AND l.subject = "
     ), 1, " AND l.seen + l.idle_timeout > ", 2, " AND l.hard_deadline > ", 3,
@@ -155,28 +148,54 @@ impl Connection {
     }
 
     /// Runs statements whose rows nobody needs.
-    pub(crate) async fn run(&mut self, sql: String) -> Result<(), Fault> {
-        let sql = sqlx::raw_sql(AssertSqlSafe(sql));
-        on!(self, inner => { sql.execute(&mut *inner).await?; });
-        Ok(())
+    pub(crate) async fn run(&mut self, text: Text) -> Result<(), Fault> {
+        let (sql, values) = text.into_parts();
+        match (self, values) {
+            (Self::Sqlite(inner), Some(values)) => sqlite::run(inner, sql, values).await,
+            (connection, _) => {
+                let sql = sqlx::raw_sql(AssertSqlSafe(sql));
+                on!(connection, inner => { sql.execute(&mut *inner).await?; });
+                Ok(())
+            }
+        }
     }
 
-    /// Runs statements of which the last locks a row. False if there is none. A SQLite is locked as a
-    /// whole, and says true.
-    pub(crate) async fn lock(&mut self, sql: String) -> Result<bool, Fault> {
-        let sql = sqlx::raw_sql(AssertSqlSafe(sql));
-        Ok(match self {
+    /// What stands under an id, and nobody else changes until this transaction, which begins with it, ends.
+    pub(crate) async fn begin_and_load(&mut self, id: IdHash) -> Result<Option<Row>, Fault> {
+        if let Self::Sqlite(inner) = self {
+            return sqlite::begin_and_load(inner, id).await;
+        }
+        let mut text = Text::new(self.database());
+        text.begin().lock(id);
+        self.lock_and_load(text, id).await
+    }
+
+    /// The same of another id, in the same transaction. A SQLite is locked as a whole.
+    pub(crate) async fn load_locked(&mut self, id: IdHash) -> Result<Option<Row>, Fault> {
+        if let Self::Sqlite(inner) = self {
+            return sqlite::load_locked(inner, id).await;
+        }
+        let mut text = Text::new(self.database());
+        text.lock(id);
+        self.lock_and_load(text, id).await
+    }
+
+    /// Two round trips. A row that is not there is locked by nobody: who looked for it might see one that
+    /// was made since, and change it beside others that do.
+    async fn lock_and_load(&mut self, text: Text, id: IdHash) -> Result<Option<Row>, Fault> {
+        let sql = sqlx::raw_sql(AssertSqlSafe(text.sql()));
+        let is_locked = match self {
             Self::Postgres(inner) => !sql.fetch_all(&mut *inner).await?.is_empty(),
             Self::MySql { inner, .. } => !sql.fetch_all(&mut *inner).await?.is_empty(),
-            Self::Sqlite(inner) => {
-                sql.execute(&mut *inner).await?;
-                true
-            }
-        })
+            Self::Sqlite(_) => true,
+        };
+        if is_locked { self.load(id).await } else { Ok(None) }
     }
 
     pub(crate) async fn roll_back(&mut self) -> Result<(), Fault> {
-        match self.run("ROLLBACK".to_owned()).await {
+        let mut text = Text::of_call(self.database());
+        text.raw("ROLLBACK");
+        match self.run(text).await {
             // SQLite ends a transaction by itself after some errors, and then has none to end.
             Err(Fault::Sql(sqlx::Error::Database(_))) if self.database() == Database::Sqlite => {
                 Ok(())
@@ -185,12 +204,13 @@ impl Connection {
         }
     }
 
+    /// What stands under an id.
     pub(crate) async fn load(&mut self, id: IdHash) -> Result<Option<Row>, Fault> {
-        let sql = LOAD.of(self.database());
-        let rows = on!(self, inner => {
-            read_rows(&sqlx::query(sql).bind(id.to_string()).fetch_all(&mut *inner).await?)?
-        });
-        Ok(rows.into_iter().next())
+        match self {
+            Self::Postgres(inner) => postgres::load(inner, id).await,
+            Self::MySql { inner, .. } => mysql::load(inner, id).await,
+            Self::Sqlite(inner) => sqlite::load(inner, id).await,
+        }
     }
 
     /// The live sessions of a subject.

@@ -19,7 +19,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::decide::{Plain, Verdict};
 use crate::error::Fault;
-use crate::row::{Kind, read_stub};
+use crate::row::{Kind, Row, read_rows, read_stub, session_columns};
 use crate::schema::{Database, SchemaFault, migrations_after};
 use crate::statements::Text;
 
@@ -47,6 +47,24 @@ pub(crate) async fn prepare(
     let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(connection).await?;
     let version: String = row.try_get_unchecked(0)?;
     Ok(version.contains("MariaDB"))
+}
+
+/// A session under an id: a row for each of its fields. (With what is the session's in one row of its own, by
+/// `UNION ALL`, a fifth fewer bytes come back, and MariaDB takes a seventh longer.)
+const LOAD: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    ", f.name, f.stamp, f.value FROM abide_sessions s \
+     LEFT JOIN abide_subjects r ON r.subject = s.subject \
+     LEFT JOIN abide_fields f ON f.id = s.id WHERE s.id = ?"
+);
+
+pub(crate) async fn load(
+    connection: &mut MySqlConnection,
+    id: IdHash,
+) -> Result<Option<Row>, Fault> {
+    let rows = sqlx::query(LOAD).bind(id.to_string()).fetch_all(connection).await?;
+    Ok(read_rows(&rows)?.into_iter().next())
 }
 
 pub(crate) async fn commit(

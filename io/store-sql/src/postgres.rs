@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use crate::builder::MIGRATION_TIMEOUT;
 use crate::decide::{Plain, Verdict};
 use crate::error::Fault;
-use crate::row::{Kind, read_stub};
+use crate::row::{Kind, Row, SESSION_COLUMNS, put_field, read_session, read_stub, session_columns};
 use crate::schema::{Database, SchemaFault, migrations_after};
 
 const COMMIT: &str = include_str!("postgres/commit.sql");
@@ -25,6 +25,31 @@ const OLDEST: i64 = 12;
 
 /// Holds others off while the schema is changed: the letters `abide`.
 const MIGRATION_LOCK: i64 = 0x61_62_69_64_65;
+
+/// A session under an id, with its fields as arrays: one row, in which nothing stands twice.
+const LOAD: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    ", f.names, f.stamps, f.contents FROM abide_sessions s \
+     LEFT JOIN abide_subjects r ON r.subject = s.subject \
+     LEFT JOIN LATERAL (SELECT array_agg(name) AS names, array_agg(stamp) AS stamps, \
+     array_agg(value) AS contents FROM abide_fields WHERE id = s.id) f ON true WHERE s.id = $1"
+);
+
+pub(crate) async fn load(connection: &mut PgConnection, id: IdHash) -> Result<Option<Row>, Fault> {
+    let row = sqlx::query(LOAD).bind(id.to_string()).fetch_optional(connection).await?;
+    let Some(row) = row else { return Ok(None) };
+    let (session, mut record) = read_session(&row)?;
+    let names: Option<Vec<Vec<u8>>> = row.try_get(SESSION_COLUMNS)?;
+    let stamps: Option<Vec<i64>> = row.try_get(SESSION_COLUMNS + 1)?;
+    let contents: Option<Vec<Vec<u8>>> = row.try_get(SESSION_COLUMNS + 2)?;
+    let names = names.unwrap_or_default().into_iter();
+    let contents = stamps.unwrap_or_default().into_iter().zip(contents.unwrap_or_default());
+    for (name, (stamp, value)) in names.zip(contents) {
+        put_field(&mut record, name, stamp, value)?;
+    }
+    Ok(Some(session.with(record)))
+}
 
 pub(crate) async fn commit(
     connection: &mut PgConnection,

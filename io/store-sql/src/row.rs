@@ -60,6 +60,10 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    pub(crate) fn with(self, record: Record) -> Self {
+        Self { record: Arc::new(record), ..self }
+    }
+
     pub(crate) fn is_revoked(&self) -> bool {
         let bound = &self.record.subject;
         bound.value.is_some()
@@ -71,19 +75,21 @@ impl Row {
     }
 }
 
-/// The columns that [`read_rows`] takes, in its order, of a session `s`, its subject's mark `r` and
-/// its fields `f`.
-macro_rules! columns {
+/// The columns that [`read_session`] takes, in its order, of a session `s` and its subject's mark `r`.
+macro_rules! session_columns {
     () => {
         "s.id, s.kind, s.created, s.seen, s.idle_timeout, s.idle_stamp, s.hard_deadline, \
          s.cleared, s.stamp, s.subject, s.subject_stamp, s.moved_to, s.moved_until, \
-         r.revoked_before, f.name, f.stamp, f.value"
+         r.revoked_before"
     };
 }
-pub(crate) use columns;
+pub(crate) use session_columns;
 
-/// Reads the sessions of these rows, of which there is one for each field, and the fields of a
-/// session one after the other.
+/// How many these are: the place of what comes after them.
+pub(crate) const SESSION_COLUMNS: usize = 14;
+
+/// Reads the sessions of these rows: of each there is a row for each of its fields, one after the other, with
+/// name, stamp and value of the field behind the columns of the session.
 pub(crate) fn read_rows<R>(rows: &[R]) -> Result<Vec<Row>, Fault>
 where
     R: SqlRow,
@@ -99,26 +105,38 @@ where
     for row in rows {
         let id = parse_id(&row.try_get_unchecked::<String, _>(0)?)?;
         if sessions.last().is_none_or(|(last, _)| last.id != id) {
-            sessions.push(read_session(id, row)?);
+            sessions.push(read_session(row)?);
         }
-        let name: Option<Vec<u8>> = row.try_get_unchecked(14)?;
+        let name: Option<Vec<u8>> = row.try_get_unchecked(SESSION_COLUMNS)?;
         if let (Some((_, record)), Some(name)) = (sessions.last_mut(), name) {
-            let stamp = to_stamp(row.try_get_unchecked(15)?);
-            let value: Vec<u8> = row.try_get_unchecked(16)?;
-            let name = String::from_utf8(name).ok().and_then(|name| FieldName::new(name).ok());
-            let name = name.ok_or_else(|| Fault::corrupt("a field has a name that is none"))?;
-            record.fields.insert(name, Stamped::new(stamp, Some(Bytes::from(value))));
+            let stamp = row.try_get_unchecked(SESSION_COLUMNS + 1)?;
+            put_field(record, name, stamp, row.try_get_unchecked(SESSION_COLUMNS + 2)?)?;
         }
     }
-    Ok(sessions.into_iter().map(|(row, record)| Row { record: Arc::new(record), ..row }).collect())
+    Ok(sessions.into_iter().map(|(row, record)| row.with(record)).collect())
 }
 
-fn read_session<R>(id: IdHash, row: &R) -> Result<(Row, Record), Fault>
+/// Gives a record a field that it is stored with.
+pub(crate) fn put_field(
+    record: &mut Record,
+    name: Vec<u8>,
+    stamp: i64,
+    value: Vec<u8>,
+) -> Result<(), Fault> {
+    let name = String::from_utf8(name).ok().and_then(|name| FieldName::new(name).ok());
+    let name = name.ok_or_else(|| Fault::corrupt("a field has a name that is none"))?;
+    record.fields.insert(name, Stamped::new(to_stamp(stamp), Some(Bytes::from(value))));
+    Ok(())
+}
+
+/// Reads what this row says of a session; its fields are apart.
+pub(crate) fn read_session<R>(row: &R) -> Result<(Row, Record), Fault>
 where
     R: SqlRow,
     usize: ColumnIndex<R>,
     for<'a> i64: Decode<'a, R::Database>,
     for<'a> Option<i64>: Decode<'a, R::Database>,
+    for<'a> String: Decode<'a, R::Database>,
     for<'a> Option<String>: Decode<'a, R::Database>,
     for<'a> Option<Vec<u8>>: Decode<'a, R::Database>,
 {
@@ -140,7 +158,7 @@ where
     let moved_to: Option<String> = row.try_get_unchecked(11)?;
     let moved_until: Option<i64> = row.try_get_unchecked(12)?;
     let row = Row {
-        id,
+        id: parse_id(&row.try_get_unchecked::<String, _>(0)?)?,
         kind,
         record: Arc::default(),
         stamp: number(8)?,

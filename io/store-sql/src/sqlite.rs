@@ -1,16 +1,21 @@
 //! What only SQLite does.
 //!
-//! It runs in this process, so that a step of a call costs no round trip, and it has one writer at a
-//! time. So each change of a session takes the whole database (`BEGIN IMMEDIATE`), loads, decides and
-//! writes.
+//! It runs in this process, on a thread of its own for each connection, so that a step of a call costs no
+//! round trip but the waking of two threads; and it has one writer at a time. So each change of a session
+//! takes the whole database and loads it (`BEGIN IMMEDIATE`), decides, and writes: two steps.
+//!
+//! Several statements are one step, and sqlx keeps what it has made of a text of several.
 
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
+use abide_session::IdHash;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _};
 
 use crate::error::Fault;
+use crate::row::{Row, SESSION_COLUMNS, put_field, read_session, session_columns};
 use crate::schema::{Database, SchemaFault, migrations_after};
+use crate::statements::Value;
 
 /// How long to wait for whoever has the file to let go of it: as long as it takes to make it a WAL.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -25,6 +30,87 @@ pub(crate) async fn open(options: &SqliteConnectOptions) -> Result<SqliteConnect
             outcome => return outcome,
         }
     }
+}
+
+/// A session under an id, and then its fields: rows of their own kind, as sqlx copies each column of each.
+macro_rules! load {
+    ($begin:literal, $end:literal) => {
+        concat!(
+            $begin,
+            "SELECT ",
+            session_columns!(),
+            " FROM abide_sessions s LEFT JOIN abide_subjects r ON r.subject = s.subject \
+             WHERE s.id = $1; SELECT name, stamp, value FROM abide_fields WHERE id = $1",
+            $end
+        )
+    };
+}
+
+/// Both of one moment, as a transaction that has begun to read sees nothing later.
+const LOAD: &str = load!("BEGIN; ", "; COMMIT");
+const BEGIN_AND_LOAD: &str = load!("BEGIN IMMEDIATE; ", "");
+const LOAD_LOCKED: &str = load!("", "");
+
+pub(crate) async fn load(
+    connection: &mut SqliteConnection,
+    id: IdHash,
+) -> Result<Option<Row>, Fault> {
+    read(connection, LOAD, id).await
+}
+
+pub(crate) async fn begin_and_load(
+    connection: &mut SqliteConnection,
+    id: IdHash,
+) -> Result<Option<Row>, Fault> {
+    read(connection, BEGIN_AND_LOAD, id).await
+}
+
+/// In a transaction that has the database.
+pub(crate) async fn load_locked(
+    connection: &mut SqliteConnection,
+    id: IdHash,
+) -> Result<Option<Row>, Fault> {
+    read(connection, LOAD_LOCKED, id).await
+}
+
+async fn read(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    id: IdHash,
+) -> Result<Option<Row>, Fault> {
+    let rows = sqlx::query(sql).bind(id.to_string()).fetch_all(connection).await?;
+    let Some((first, fields)) = rows.split_first() else { return Ok(None) };
+    if first.len() < SESSION_COLUMNS {
+        return Err(Fault::corrupt("there are fields of a session that is not there"));
+    }
+    let (session, mut record) = read_session(first)?;
+    for field in fields {
+        put_field(
+            &mut record,
+            field.try_get_unchecked(0)?,
+            field.try_get_unchecked(1)?,
+            field.try_get_unchecked(2)?,
+        )?;
+    }
+    Ok(Some(session.with(record)))
+}
+
+/// Runs statements whose rows nobody needs, with the values for their question marks.
+pub(crate) async fn run(
+    connection: &mut SqliteConnection,
+    sql: String,
+    values: Vec<Value>,
+) -> Result<(), Fault> {
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for value in values {
+        query = match value {
+            Value::Number(number) => query.bind(number),
+            Value::Id(id) => query.bind(id.to_string()),
+            Value::Bytes(bytes) => query.bind(bytes),
+        };
+    }
+    query.execute(connection).await?;
+    Ok(())
 }
 
 pub(crate) async fn is_read_only(connection: &mut SqliteConnection) -> Result<bool, Fault> {
@@ -89,6 +175,8 @@ mod tests {
     use abide_time::Time;
 
     use crate::SqlStore;
+    use crate::schema::Database;
+    use crate::statements::Text;
 
     fn id(number: u64) -> IdHash {
         IdHash::of_secret("test", &number.to_le_bytes())
@@ -114,7 +202,9 @@ mod tests {
         let builder = SqlStore::builder(&url).cleanup(None).timeout(Duration::from_secs(20));
         let store = builder.connect().await.unwrap();
         let mut lease = store.shared.writers.lease().await.unwrap();
-        let limited = lease.connection().unwrap().run("PRAGMA max_page_count = 500".into()).await;
+        let mut limit = Text::new(Database::Sqlite);
+        limit.raw("PRAGMA max_page_count = 500");
+        let limited = lease.connection().unwrap().run(limit).await;
         lease.settle(limited).unwrap();
 
         let now = Time::from_secs(1_000_000);

@@ -4,6 +4,9 @@
 //! several statements and goes to the server as one text, so that it is one round trip. Nothing that
 //! anybody chose stands in it as it is: a literal is a number, an id (whose 30 characters are digits,
 //! letters, `-` and `_`), or bytes in hexadecimal.
+//!
+//! SQLite takes a text of several statements with values apart, and keeps what it has made of it; so the
+//! texts of calls are [`Text::of_call`], and only those that are different each time have literals there.
 
 use std::fmt::Write as _;
 
@@ -20,19 +23,51 @@ use crate::schema::Database;
 pub(crate) struct Text {
     database: Database,
     sql: String,
+    /// The values that are apart, for the question marks in their order. None if all are literals.
+    values: Option<Vec<Value>>,
+}
+
+/// A value that is not in the text.
+#[derive(Debug)]
+pub(crate) enum Value {
+    Number(i64),
+    Id(IdHash),
+    Bytes(Vec<u8>),
 }
 
 impl Text {
+    /// A text in which all values are literals.
     pub(crate) fn new(database: Database) -> Self {
-        Self { database, sql: String::with_capacity(1024) }
+        Self { database, sql: String::with_capacity(1024), values: None }
+    }
+
+    /// A text that is much the same each time, and that a database in this process may keep.
+    pub(crate) fn of_call(database: Database) -> Self {
+        let values = (database == Database::Sqlite).then(Vec::new);
+        Self { values, ..Self::new(database) }
     }
 
     pub(crate) const fn database(&self) -> Database {
         self.database
     }
 
+    /// The text, and the values that are not in it.
+    pub(crate) fn into_parts(self) -> (String, Option<Vec<Value>>) {
+        (self.sql, self.values)
+    }
+
+    /// The text, all of whose values are literals.
     pub(crate) fn sql(self) -> String {
+        debug_assert!(self.values.is_none(), "a text of values is run with them");
         self.sql
+    }
+
+    /// Puts a value apart if this text has them apart.
+    fn puts_apart(&mut self, value: impl FnOnce() -> Value) -> bool {
+        let Some(values) = &mut self.values else { return false };
+        values.push(value());
+        self.sql.push('?');
+        true
     }
 
     /// Text that holds no literal.
@@ -42,18 +77,25 @@ impl Text {
     }
 
     pub(crate) fn number(&mut self, number: i64) -> &mut Self {
-        // Writing to a string does not fail.
-        let _ = write!(self.sql, "{number}");
+        if !self.puts_apart(|| Value::Number(number)) {
+            // Writing to a string does not fail.
+            let _ = write!(self.sql, "{number}");
+        }
         self
     }
 
     pub(crate) fn id(&mut self, id: IdHash) -> &mut Self {
-        let _ = write!(self.sql, "'{id}'");
+        if !self.puts_apart(|| Value::Id(id)) {
+            let _ = write!(self.sql, "'{id}'");
+        }
         self
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         const HEX: &[u8; 16] = b"0123456789abcdef";
+        if self.puts_apart(|| Value::Bytes(bytes.to_vec())) {
+            return self;
+        }
         self.sql.reserve(bytes.len().saturating_mul(2).saturating_add(16));
         self.sql.push_str(match self.database {
             Database::Postgres => "'\\x",
@@ -220,16 +262,17 @@ impl Text {
         self
     }
 
-    /// Removes the fields that an edit removes and those that it writes.
+    /// Removes the fields that an edit removes, and those that it writes if they are to be made anew.
     pub(crate) fn remove_fields(&mut self, edit: &Edit) -> &mut Self {
-        for name in edit.removes.iter().chain(edit.puts.iter().map(|(name, _)| name)) {
+        let puts = if self.database == Database::Sqlite { &[][..] } else { &edit.puts[..] };
+        for name in edit.removes.iter().chain(puts.iter().map(|(name, _)| name)) {
             self.delete("abide_fields").raw("id = ").id(edit.id);
             self.raw(" AND name = ").name(name).raw("; ");
         }
         self
     }
 
-    /// Writes the fields that an edit writes, none of which is there.
+    /// Writes the fields that an edit writes. But for a SQLite, which changes a row where it is, none is there.
     pub(crate) fn insert_fields(&mut self, edit: &Edit) -> &mut Self {
         for (index, (name, value)) in edit.puts.iter().enumerate() {
             self.raw(if index == 0 {
@@ -238,6 +281,11 @@ impl Text {
                 ", ("
             });
             self.field(edit.id, name, edit.stamp, value).raw(")");
+        }
+        if self.database == Database::Sqlite && !edit.puts.is_empty() {
+            self.raw(
+                " ON CONFLICT (id, name) DO UPDATE SET stamp = excluded.stamp, value = excluded.value",
+            );
         }
         self.raw(if edit.puts.is_empty() { "" } else { "; " })
     }

@@ -101,9 +101,9 @@ impl Shared {
         let outcome = async {
             let revoked_before = mark_of(connection, changes).await?;
             let edit = Edit::create(id, changes, now, revoked_before)?;
-            let mut text = Text::new(self.database);
+            let mut text = Text::of_call(self.database);
             text.begin().create(&edit).insert_fields(&edit).commit();
-            connection.run(text.sql()).await?;
+            connection.run(text).await?;
             Ok(edit.stamp)
         }
         .await;
@@ -113,7 +113,8 @@ impl Shared {
     pub(crate) async fn load(&self, id: IdHash, now: Time) -> Result<Loaded, Fault> {
         let mut lease = self.readers.lease().await?;
         let outcome = find(lease.connection()?, id, now).await;
-        Ok(match lease.settle(outcome)? {
+        // Of a SQLite, whose two statements are of one moment.
+        Ok(match lease.settle_transaction(outcome).await? {
             Found::Live { row, standing, frozen } => {
                 Loaded::Live { record: frozen.unwrap_or(row.record), standing }
             }
@@ -206,9 +207,9 @@ impl Shared {
                     Ok(answer)
                 }
                 Decision::Edit(edit) => {
-                    let mut text = Text::new(self.database);
+                    let mut text = Text::of_call(self.database);
                     text.edit(&edit).commit();
-                    connection.run(text.sql()).await?;
+                    connection.run(text).await?;
                     Ok(Commit::Committed(to_stamp(edit.stamp)))
                 }
             }
@@ -256,9 +257,9 @@ impl Shared {
                     return Ok(End::Gone);
                 }
             };
-            let mut text = Text::new(self.database);
+            let mut text = Text::of_call(self.database);
             text.end(row.id, later(now, row.stamp)).commit();
-            connection.run(text.sql()).await?;
+            connection.run(text).await?;
             Ok(outcome)
         }
         .await;
@@ -298,9 +299,9 @@ impl Shared {
                     _ => None,
                 },
                 None => {
-                    let mut text = Text::new(self.database);
+                    let mut text = Text::of_call(self.database);
                     text.begin();
-                    connection.run(text.sql()).await?;
+                    connection.run(text).await?;
                     None
                 }
             };
@@ -309,13 +310,13 @@ impl Shared {
             };
             let stamp = excepted.as_ref().map_or(last, |row| row.stamp.max(last));
             let name = subject.as_str().as_bytes();
-            let mut text = Text::new(self.database);
+            let mut text = Text::of_call(self.database);
             text.revoke(name, reading(now).max(stamp), of_time(now.after(MARK_KEPT)));
             if let Some(row) = excepted {
                 text.rebind(row.id, name);
             }
             text.commit();
-            connection.run(text.sql()).await
+            connection.run(text).await
         }
         .await;
         lease.settle_transaction(outcome).await
@@ -363,19 +364,12 @@ async fn follow(
     let mut frozen = None;
     loop {
         let nothing = || if trail.is_at_start() { Found::Unknown } else { Found::Ended };
-        if locks {
-            let mut text = Text::new(connection.database());
-            if trail.is_at_start() {
-                text.begin();
-            }
-            text.lock(trail.id());
-            // Nobody keeps others off a row that is not there. Who looked for it now might see one that was
-            // made since, and change it beside others that do.
-            if !connection.lock(text.sql()).await? {
-                return Ok(nothing());
-            }
-        }
-        let Some(row) = connection.load(trail.id()).await? else { return Ok(nothing()) };
+        let row = match (locks, trail.is_at_start()) {
+            (true, true) => connection.begin_and_load(trail.id()).await?,
+            (true, false) => connection.load_locked(trail.id()).await?,
+            (false, _) => connection.load(trail.id()).await?,
+        };
+        let Some(row) = row else { return Ok(nothing()) };
         let Some(stub) = row.stub else {
             return Ok(match row.kind {
                 Kind::Live if row.is_live(now) => {

@@ -73,8 +73,11 @@ pub(crate) struct Claim {
     pub(crate) others: BTreeSet<NodeId>,
     /// Whether everybody is asked, and not only who was in sync.
     pub(crate) asks_all: bool,
-    /// Whether this node was in sync when the claim began: it lacks nothing but what others took without it.
+    /// Whether this node was in sync when the claim began.
     pub(crate) was_in_sync: bool,
+    /// Whether nobody was in doubt then, either: it lacks nothing but what others took without it since. Who leads in
+    /// doubt may never have had all of it.
+    pub(crate) was_complete: bool,
     /// The reign that was handed over.
     pub(crate) handed: Option<Term>,
 }

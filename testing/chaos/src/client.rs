@@ -1,6 +1,8 @@
 //! A client: a browser whose user remembers what was acknowledged.
 
 mod audit;
+mod ending;
+mod renewal;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,22 +14,17 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use crate::browser::{Answer, Browser, Cookies};
-use crate::known::{Random, SESSION_COOKIE, Session, UNSAFE_FOR, Verdict};
+use crate::known::{Pass, Random, SESSION_COOKIE, Session, UNSAFE_FOR, Verdict, Whence};
 use crate::places::{Orders, Place, Places};
 use crate::tally::{Counts, HUNG, Tally, Way};
+use ending::Ended;
 
 /// The longest that a client thinks before it asks again; half as long on average. 24 of them ask some
 /// 600 times a second, which leaves two processors time for the servers.
 const THOUGHT_MS: u64 = 80;
-/// Ended sessions that a client looks for at the end.
-const ENDED: usize = 200;
-/// A session whose end was acknowledged.
-#[derive(Clone, Debug)]
-struct Ended {
-    session: Session,
-    at: Instant,
-    whence: String,
-}
+/// How often a client of whose session an older id is good uses that one, as a browser does whose requests
+/// were on their way already, in percent.
+const BY_AN_OLD_ID: usize = 30;
 
 /// One of them.
 #[derive(Debug)]
@@ -114,7 +111,8 @@ impl Client {
         }
         self.killed_all = killed_all;
         let Some(from) = killed_all.and_then(|at| at.checked_sub(UNSAFE_FOR)) else { return };
-        self.session = self.session.take().filter(|session| session.began < from);
+        self.session = self.session.take().filter(|session| session.named.at < from);
+        self.suspects.retain(|session| session.named.at < from);
         for session in self.session.iter_mut().chain(&mut self.suspects) {
             session.fields.iter_mut().for_each(|field| field.forget(from));
         }
@@ -122,14 +120,16 @@ impl Client {
     }
 
     async fn step(&mut self) {
-        let Some(session) = self.session.take() else { return self.sign_in().await };
+        let session = self.session.take().filter(|session| session.pass().is_good());
+        let Some(session) = session else { return self.sign_in().await };
         let is_full = session.is_full();
         match self.random.below(100) {
             _ if is_full => self.sign_out(session).await,
-            0..48 => self.write(session).await,
-            48..84 => self.read(session).await,
-            84..90 => self.look_who(session).await,
-            90..93 => self.sign_out(session).await,
+            0..46 => self.write(session).await,
+            46..80 => self.read(session).await,
+            80..86 => self.look_who(session).await,
+            86..89 => self.sign_out(session).await,
+            89..93 if session.can_be_renewed() => self.renew(session).await,
             _ => {
                 self.session = Some(session);
                 self.try_an_ended_one().await;
@@ -143,11 +143,11 @@ impl Client {
         self.cookies.remove(SESSION_COOKIE);
         // If the answer is lost nobody knows the session's name, and it is nobody's.
         let target = format!("/api/login?user={user}");
-        let Some((answer, _)) = self.ask(Method::POST, &target).await else { return };
+        let Some((answer, whence)) = self.ask(Method::POST, &target).await else { return };
         match self.cookies.get(SESSION_COOKIE) {
             Some(id) if answer.text("user").as_deref() == Some(user.as_str()) => {
+                self.session = Some(Session::new(user, id.clone(), whence));
                 self.acknowledged();
-                self.session = Some(Session::new(user, id.clone()));
             }
             _ => {
                 let what = format!("{user} signed in and is told {answer:?}");
@@ -159,14 +159,15 @@ impl Client {
     async fn write(&mut self, mut session: Session) {
         let (place, number) = session.next_write(self.random.below(usize::MAX));
         let target = format!("/api/set?k={}&v={number}", Session::name(place));
-        let Some((_, whence)) = self.ask(Method::POST, &target).await else {
+        let pass = self.any_pass(&session);
+        let Some((_, whence)) = self.ask_by(&pass, Method::POST, &target).await else {
             self.session = Some(session);
             return;
         };
-        if self.has_lost(&session) {
-            return self.suspect(session, &format!("a write got another session {whence}"));
+        if self.has_lost(&pass) {
+            return self.miss(session, &whence, "a write got another session");
         }
-        session.fields[place].acknowledge(&whence);
+        session.fields[place].acknowledge(whence);
         self.acknowledged();
         self.session = Some(session);
     }
@@ -174,18 +175,21 @@ impl Client {
     async fn read(&mut self, mut session: Session) {
         let place = self.random.below(session.fields.len());
         let target = format!("/api/get?k={}", Session::name(place));
-        let answered = self.ask(Method::GET, &target).await;
+        let pass = self.any_pass(&session);
+        let answered = self.ask_by(&pass, Method::GET, &target).await;
         let Some((answer, whence)) = answered else { return self.session = Some(session) };
-        if self.has_lost(&session) {
-            return self.suspect(session, &format!("a read took the cookie back {whence}"));
+        if self.has_lost(&pass) {
+            return self.miss(session, &whence, "a read took the cookie back");
         }
         let number = number_in(&answer);
         let known = session.fields[place].clone();
-        match session.fields[place].see(number, &whence) {
+        match session.fields[place].see(number, whence.clone()) {
             Verdict::Right => self.session = Some(session),
             Verdict::Old => {
                 let what = format!("n{place} is {number} {whence}, known is {known}");
-                self.suspect(session, &what);
+                let is_of_the_other_side = known.is_known_beyond_the_cut(&whence)
+                    || session.named.whence.is_beyond_the_cut(&whence);
+                self.suspect(session, is_of_the_other_side, &what);
             }
             Verdict::Invented => {
                 let what = format!("n{place} is {number} {whence}, known is {known}");
@@ -195,39 +199,41 @@ impl Client {
     }
 
     async fn look_who(&mut self, session: Session) {
-        let Some((answer, whence)) = self.ask(Method::GET, "/api/me").await else {
+        let pass = self.any_pass(&session);
+        let Some((answer, whence)) = self.ask_by(&pass, Method::GET, "/api/me").await else {
             return self.session = Some(session);
         };
         let is_user = answer.text("user").as_deref() == Some(session.user.as_str());
-        if is_user && !self.has_lost(&session) {
+        if is_user && !self.has_lost(&pass) {
             self.session = Some(session);
         } else {
-            self.suspect(session, &format!("no user {whence}"));
+            self.miss(session, &whence, "no user");
         }
     }
 
-    async fn sign_out(&mut self, session: Session) {
-        // If the answer is lost it may have ended or not: nobody looks for it.
-        if let Some((_, whence)) = self.ask(Method::POST, "/api/logout").await {
-            self.acknowledged();
-            self.ended.push(Ended { session, at: Instant::now(), whence });
-            if self.ended.len() > ENDED {
-                self.ended.remove(0);
-            }
+    /// Most often the id that a session has.
+    fn any_pass(&mut self, session: &Session) -> Pass {
+        let mut passes = session.passes();
+        if passes.len() > 1 && self.random.below(100) < BY_AN_OLD_ID {
+            return passes.swap_remove(1 + self.random.below(passes.len() - 1));
         }
+        session.pass()
     }
 
-    async fn try_an_ended_one(&mut self) {
-        let Some(newest) = self.ended.len().checked_sub(1) else { return };
-        // The newest one most often: what is revived was most likely ended just now.
-        let place = if self.random.below(2) == 0 { newest } else { self.random.below(newest + 1) };
-        let ended = self.ended[place].clone();
-        let address = self.any_place();
-        self.is_ended(&ended, address).await;
+    /// Asks as the browser that this is, anywhere, by an id of its session. None if the outcome is unknown, as is
+    /// what comes when that id is good no more.
+    async fn ask_by(
+        &mut self,
+        pass: &Pass,
+        method: Method,
+        target: &str,
+    ) -> Option<(Answer, Whence)> {
+        self.cookies.append(&mut pass.cookies());
+        self.ask(method, target).await.filter(|_| pass.is_good())
     }
 
     /// Asks as the browser that this is, anywhere. None if the outcome is unknown.
-    async fn ask(&mut self, method: Method, target: &str) -> Option<(Answer, String)> {
+    async fn ask(&mut self, method: Method, target: &str) -> Option<(Answer, Whence)> {
         let address = self.any_place();
         let cookies = self.cookies.clone();
         let answer = self.ask_as(&cookies, address, method, target).await.ok()?;
@@ -283,7 +289,7 @@ impl Client {
     /// Where it asks next.
     fn any_place(&mut self) -> SocketAddr {
         let open = self.open_places();
-        let is_cut = self.places.is_cut.load(Ordering::Relaxed);
+        let is_cut = self.places.cut().is_some();
         if open.is_empty() || (self.way == Way::Balanced && !is_cut) {
             return self.places.balancer;
         }
@@ -292,7 +298,7 @@ impl Client {
 
     /// Servers that can be asked: during a cut those of this client's side.
     fn open_places(&self) -> Vec<SocketAddr> {
-        let is_cut = self.places.is_cut.load(Ordering::Relaxed);
+        let is_cut = self.places.cut().is_some();
         let is_far = !self.number.is_multiple_of(2);
         let open = |place: &&Place| {
             place.is_open.load(Ordering::Relaxed)
@@ -301,27 +307,32 @@ impl Client {
         self.places.servers.iter().filter(open).map(|place| place.address).collect()
     }
 
-    fn whence(&self, address: SocketAddr, answer: &Answer) -> String {
+    fn whence(&self, address: SocketAddr, answer: &Answer) -> Whence {
         let server = answer.text("server").unwrap_or_default();
-        if address == self.places.balancer {
-            format!("at {server} through the balancer")
-        } else {
-            format!("at {server}")
-        }
+        let (is_balanced, side) = (address == self.places.balancer, self.places.side(&server));
+        Whence { server, is_balanced, side }
     }
 
-    /// Whether the browser has the session's cookie no more. A sign-out without it would end nothing.
-    fn has_lost(&self, session: &Session) -> bool {
-        self.cookies.get(SESSION_COOKIE) != Some(&session.id)
+    /// Whether the browser has the cookie no more that it came with. A sign-out without it would end nothing.
+    fn has_lost(&self, pass: &Pass) -> bool {
+        self.cookies.get(SESSION_COOKIE) != Some(&pass.id)
     }
 
     fn acknowledged(&self) {
         self.tally.count(|counts| counts.acknowledged += 1);
     }
 
-    /// An answer lacked what was acknowledged: what becomes of the session, the next audit says.
-    fn suspect(&mut self, session: Session, what: &str) {
-        if self.places.is_cut.load(Ordering::Relaxed) {
+    /// A session was not there.
+    fn miss(&mut self, session: Session, whence: &Whence, what: &str) {
+        let what = format!("{what} {whence}, it has {}", session.named);
+        let is_of_the_other_side = session.named.whence.is_beyond_the_cut(whence);
+        self.suspect(session, is_of_the_other_side, &what);
+    }
+
+    /// An answer lacked what was acknowledged, perhaps by the other side of a cut: what becomes of the session,
+    /// the next audit says.
+    fn suspect(&mut self, session: Session, is_of_the_other_side: bool, what: &str) {
+        if is_of_the_other_side {
             self.tally.count(|counts| counts.stale_cut += 1);
         } else {
             self.wrong(|counts| &mut counts.stale, &format!("{}: {what}", session.user));

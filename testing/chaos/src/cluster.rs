@@ -42,6 +42,17 @@ pub enum Keep {
     Memory,
 }
 
+/// What a cut loses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// Everything between the two sides.
+    BothWays,
+    /// What the far side sends.
+    FromFar,
+    /// What the near side sends.
+    ToFar,
+}
+
 /// All processes.
 #[derive(Debug)]
 pub(crate) struct Cluster {
@@ -116,7 +127,7 @@ impl Cluster {
                 // Until there is one.
                 balancer: SocketAddr::from(([127, 0, 0, 1], 0)),
                 servers: places,
-                is_cut: AtomicBool::new(false),
+                cut: Mutex::default(),
                 killed_all: Mutex::default(),
             }),
         };
@@ -154,7 +165,7 @@ impl Cluster {
         self.places = Arc::new(Places {
             balancer: balancer.address("listen")?,
             servers,
-            is_cut: AtomicBool::new(false),
+            cut: Mutex::default(),
             killed_all: Mutex::default(),
         });
         self.balancer = Some(balancer);
@@ -257,28 +268,41 @@ impl Cluster {
     }
 
     /// Cuts these servers off from the others. Both sides can be reached, and each client keeps to one.
-    pub(crate) async fn cut(&self, far: &[usize]) -> Result<(), Failure> {
-        self.places.is_cut.store(true, Ordering::Relaxed);
+    pub(crate) async fn cut(&self, far: &[usize], loss: Loss) -> Result<(), Failure> {
         for (server, place) in self.places.servers.iter().enumerate() {
             place.is_far.store(far.contains(&server), Ordering::Relaxed);
         }
-        self.move_servers(far, true).await
+        self.places.begin_cut();
+        self.lose(far, loss, true).await
     }
 
     /// Mends the cut, and waits until the two sides are one.
-    pub(crate) async fn mend(&self, far: &[usize]) -> Result<(), Failure> {
-        self.move_servers(far, false).await?;
+    pub(crate) async fn mend(&self, far: &[usize], loss: Loss) -> Result<(), Failure> {
+        self.lose(far, loss, false).await?;
         self.settle().await?;
-        self.places.is_cut.store(false, Ordering::Relaxed);
+        self.places.end_cut();
         Ok(())
     }
 
-    async fn move_servers(&self, servers: &[usize], is_far: bool) -> Result<(), Failure> {
+    async fn lose(&self, far: &[usize], loss: Loss, is_lost: bool) -> Result<(), Failure> {
         let Some(network) = &self.network else {
             return Err(Failure("loopback can not be cut".to_owned()));
         };
-        for server in servers {
-            network.move_server(*server, is_far).await?;
+        let near = || (0..self.servers.len()).filter(|server| !far.contains(server));
+        for server in far {
+            match loss {
+                Loss::BothWays => network.move_server(*server, is_lost).await?,
+                Loss::FromFar => {
+                    for other in near() {
+                        network.lose((*server, other), is_lost).await?;
+                    }
+                }
+                Loss::ToFar => {
+                    for other in near() {
+                        network.lose((other, *server), is_lost).await?;
+                    }
+                }
+            }
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use tokio::time::sleep;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Loss};
 use crate::known::Random;
 use crate::process::Failure;
 use crate::tally::Tally;
@@ -41,6 +41,8 @@ pub enum Fault {
     Join,
     /// The network between nodes is cut in two for 5 s; clients are on both sides. It takes root
     Cut,
+    /// The same in one direction only: one side hears the other, and is not heard. It takes root
+    CutOneWay,
 }
 
 impl Fault {
@@ -56,7 +58,13 @@ impl Fault {
             Self::KillAll => "kill-all",
             Self::Join => "join",
             Self::Cut => "cut",
+            Self::CutOneWay => "cut-one-way",
         }
+    }
+
+    /// Whether it takes a network that can be cut.
+    pub(crate) const fn cuts(self) -> bool {
+        matches!(self, Self::Cut | Self::CutOneWay)
     }
 
     /// Does it.
@@ -113,13 +121,10 @@ impl Fault {
                 cluster.start_servers().await
             }
             Self::Join => join(cluster, tally, server).await,
-            Self::Cut => {
-                // The smaller side: one of two or three, two of five.
-                let far: Vec<usize> = (0..count / 2).map(|more| (server + more) % count).collect();
-                tally.strike(&cluster.servers[server].name);
-                cluster.cut(&far).await?;
-                sleep(CUT).await;
-                cluster.mend(&far).await
+            Self::Cut => cut(cluster, tally, server, Loss::BothWays).await,
+            Self::CutOneWay => {
+                let loss = if random.below(2) == 0 { Loss::FromFar } else { Loss::ToFar };
+                cut(cluster, tally, server, loss).await
             }
         }
     }
@@ -145,6 +150,16 @@ async fn join(cluster: &mut Cluster, tally: &Tally, server: usize) -> Result<(),
     cluster.restart(other).await?;
     cluster.settle().await?;
     cluster.restart(server).await
+}
+
+/// This server and those after it are cut off: one of two or three, two of five.
+async fn cut(cluster: &Cluster, tally: &Tally, server: usize, loss: Loss) -> Result<(), Failure> {
+    let count = cluster.listed;
+    let far: Vec<usize> = (0..count / 2).map(|more| (server + more) % count).collect();
+    tally.strike(&cluster.servers[server].name);
+    cluster.cut(&far, loss).await?;
+    sleep(CUT).await;
+    cluster.mend(&far, loss).await
 }
 
 /// Nobody is asked directly until all go on.

@@ -2,7 +2,8 @@
 //!
 //! A [`Run`] starts several `abide app` that keep sessions in each other and an `abide balance` before
 //! them, as processes on this machine, and clients that use them as browsers do: each signs in, writes
-//! numbers that count up, reads them back anywhere and signs out. Then it strikes the servers with one
+//! numbers that count up, reads them back anywhere, has its session renewed (a new id, to which the old one
+//! leads for a while) and signs out. Then it strikes the servers with one
 //! [`Fault`] after the other. What the clients were told was done has to be there, at once and at every
 //! server:
 //!

@@ -23,7 +23,8 @@ const INTERRUPTED: u8 = 130;
     after_help = "Examples:\n  \
         abide-chaos --nodes 2 --seconds 60 --faults kill,pause --seed 7\n  \
         RUST_LOG=debug abide-chaos --nodes 3 --faults second-kill --logs logs\n\n\
-        In the table, stalls are median / worst: how long a client's first request after a blow, and \
+        In the table, `renewed` counts the acknowledged requests that gave a session a new id; for a \
+        while the old one leads to it, and clients use both. Stalls are median / worst: how long a client's first request after a blow, and \
         those after it, went without a good answer; for clients that the struck server served through \
         the balancer, for clients that ask the other servers directly, and for all. `gap` is the longest \
         that a client was without a good answer, `recovered` how long servers took to be ready and \
@@ -48,7 +49,7 @@ struct Arguments {
         value_enum,
         value_delimiter = ',',
         value_name = "FAULTS",
-        default_value = "kill,restart-empty,second-kill,pause,freeze,rolling,cut"
+        default_value = "kill,restart-empty,second-kill,pause,freeze,rolling,cut,cut-one-way"
     )]
     faults: Vec<Fault>,
     /// Chooses which servers are struck and what clients do

@@ -3,7 +3,8 @@
 //! Each has a namespace with two interfaces. One leads to clients and the balancer. The other leads to
 //! the other nodes through a switch that is two: a cut moves some servers to the second one, so that
 //! packets between the two sides vanish without a word, as in a network that lost a cable between
-//! switches.
+//! switches. To cut one direction only, who sends is told a wrong hardware address of who should hear: the
+//! switch carries such packets, and nobody takes them.
 //!
 //! Invariant: a shell script owns all that was made, and removes it when its pipe from here ends.
 
@@ -45,6 +46,8 @@ ip netns del $hub
 "#;
 const LISTEN_PORT: u16 = 8080;
 const PEER_PORT: u16 = 7946;
+/// A hardware address that nobody has.
+const NOBODY: &str = "02:00:00:00:00:fe";
 
 /// It exists as long as this value.
 #[derive(Debug)]
@@ -100,10 +103,21 @@ impl Network {
     pub(crate) async fn move_server(&self, server: usize, is_far: bool) -> Result<(), Failure> {
         let (hub, port) = (format!("{}h", self.prefix), format!("port{}", last_byte(server)));
         let switch = if is_far { "right" } else { "left" };
-        let mut command = Command::new("ip");
-        command.args(["-n", &hub, "link", "set", &port, "master", switch]);
-        let status = command.status().await.map_err(failed("can not cut the network"))?;
-        if status.success() { Ok(()) } else { Err(Failure("can not cut the network".to_owned())) }
+        change(&["-n", &hub, "link", "set", &port, "master", switch]).await
+    }
+
+    /// Loses what one server sends to another, or no more. What comes back the other way arrives.
+    pub(crate) async fn lose(
+        &self,
+        (from, to): (usize, usize),
+        is_lost: bool,
+    ) -> Result<(), Failure> {
+        let own = format!("{}{}", self.prefix, last_byte(from));
+        let to = Self::peer(to).ip().to_string();
+        let of_nodes = ["-n", &own, "neigh", if is_lost { "replace" } else { "del" }, &to];
+        let wrong = ["lladdr", NOBODY, "nud", "permanent"];
+        let wrong = if is_lost { &wrong[..] } else { &[] };
+        change(&[&of_nodes[..], &["dev", "nodes"], wrong].concat()).await
     }
 
     /// Removes it, when nothing runs in it any more.
@@ -113,6 +127,13 @@ impl Network {
         // It says nothing, and goes on to the next when one is gone already.
         _ = script.wait().await;
     }
+}
+
+/// Changes the network while it is in use.
+async fn change(arguments: &[&str]) -> Result<(), Failure> {
+    let status = Command::new("ip").args(arguments).status().await;
+    let status = status.map_err(failed("can not cut the network"))?;
+    if status.success() { Ok(()) } else { Err(Failure("can not cut the network".to_owned())) }
 }
 
 /// Servers count from 1 in addresses.

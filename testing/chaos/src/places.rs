@@ -11,8 +11,8 @@ use tokio::time::Instant;
 pub(crate) struct Places {
     pub(crate) balancer: SocketAddr,
     pub(crate) servers: Vec<Place>,
-    /// Whether nodes are cut off from each other: then two sides go on, and know nothing of each other.
-    pub(crate) is_cut: AtomicBool,
+    /// Since when nodes are cut off from each other: then two sides go on, and know nothing of each other.
+    pub(crate) cut: Mutex<Option<Instant>>,
     /// When all servers were last killed at once.
     pub(crate) killed_all: Mutex<Option<Instant>>,
 }
@@ -26,6 +26,21 @@ pub(crate) struct Place {
     pub(crate) is_open: AtomicBool,
     /// On which side of a cut it is.
     pub(crate) is_far: AtomicBool,
+}
+
+/// A side of a cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Side {
+    /// Which cut: when it began.
+    pub(crate) cut: Instant,
+    pub(crate) is_far: bool,
+}
+
+impl Side {
+    /// Whether the other is the other side of the same cut.
+    pub(crate) fn is_beyond(self, other: Self) -> bool {
+        self.cut == other.cut && self.is_far != other.is_far
+    }
 }
 
 /// What all clients are told.
@@ -43,6 +58,27 @@ impl Places {
     pub(crate) fn name(&self, address: SocketAddr) -> &str {
         let server = self.servers.iter().find(|server| server.address == address);
         server.map_or("the balancer", |server| server.name.as_str())
+    }
+
+    /// Nodes are cut off from each other from now on.
+    pub(crate) fn begin_cut(&self) {
+        *self.cut.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// The two sides are one again.
+    pub(crate) fn end_cut(&self) {
+        *self.cut.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Since when there is a cut.
+    pub(crate) fn cut(&self) -> Option<Instant> {
+        *self.cut.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// On which side of the cut that there is now the server of this name is.
+    pub(crate) fn side(&self, server: &str) -> Option<Side> {
+        let place = self.servers.iter().find(|place| place.name == server)?;
+        Some(Side { cut: self.cut()?, is_far: place.is_far.load(Ordering::Relaxed) })
     }
 
     /// All servers were killed, beginning at this time.

@@ -41,8 +41,10 @@ pub struct Row {
     pub times: u64,
     /// Requests.
     pub requests: u64,
-    /// Acknowledged sign-ins, writes and sign-outs.
+    /// Acknowledged sign-ins, writes, renewals and sign-outs.
     pub acknowledged: u64,
+    /// The renewals among them.
+    pub renewed: u64,
     /// Acknowledged writes that were not there afterwards.
     pub lost: u64,
     /// Sessions that were not there afterwards.
@@ -55,6 +57,9 @@ pub struct Row {
     pub revived: u64,
     /// The same during a cut, of the other side.
     pub revived_cut: u64,
+    /// Sessions that live on as one side of a cut ended them under an id that they had, and the other gave them
+    /// a new one.
+    pub outlived: u64,
     /// Answers with what nobody wrote.
     pub invented: u64,
     /// What could not be looked for afterwards.
@@ -136,12 +141,14 @@ impl Row {
         self.times += 1;
         self.requests += counts.requests;
         self.acknowledged += counts.acknowledged;
+        self.renewed += counts.renewed;
         self.lost += counts.lost;
         self.sessions_lost += counts.sessions_lost;
         self.stale += counts.stale;
         self.stale_cut += counts.stale_cut;
         self.revived += counts.revived;
         self.revived_cut += counts.revived_cut;
+        self.outlived += counts.outlived;
         self.invented += counts.invented;
         self.unaudited += counts.unaudited;
         self.hung += counts.hung;
@@ -184,10 +191,11 @@ impl fmt::Display for Report {
         writeln!(f, "{nodes} servers, {clients} clients, seed {seed}; times in ms")?;
         writeln!(
             f,
-            "{:14}{:>5}{:>9}{:>6}{:>9}{:>7}{:>9}{:>6}{:>8} {:>12} {:>12} {:>12}{:>6}{:>10}{:>7}",
+            "{:14}{:>5}{:>9}{:>9}{:>6}{:>9}{:>7}{:>9}{:>6}{:>8} {:>12} {:>12} {:>12}{:>6}{:>10}{:>7}",
             "fault",
             "times",
             "acked",
+            "renewed",
             "lost",
             "sessions",
             "stale",
@@ -213,6 +221,10 @@ impl fmt::Display for Report {
                 (row.unaudited, "questions of the audit got no answer"),
                 (row.stale_cut, "answers of the other side of a cut were older"),
                 (row.revived_cut, "ended sessions were alive on the other side of a cut"),
+                (
+                    row.outlived,
+                    "sessions live on, ended by one side of a cut and renewed by the other",
+                ),
             ] {
                 if count > 0 {
                     writeln!(f, "  {}: {count} {what}", row.fault)?;
@@ -240,10 +252,11 @@ impl fmt::Display for Row {
         let errors: u64 = self.errors.values().sum();
         write!(
             f,
-            "{:14}{:>5}{:>9}{:>6}{:>9}{:>7}{:>9}{:>6}{errors:>8} {:>12} {:>12} {:>12}{:>6}{:>10}{:>7}",
+            "{:14}{:>5}{:>9}{:>9}{:>6}{:>9}{:>7}{:>9}{:>6}{errors:>8} {:>12} {:>12} {:>12}{:>6}{:>10}{:>7}",
             self.fault,
             self.times,
             self.acknowledged,
+            self.renewed,
             self.lost,
             self.sessions_lost,
             self.stale,

@@ -114,15 +114,16 @@ impl Run {
     /// A network to cut, if that is asked for, and the faults that are possible.
     async fn network(&self) -> (Option<Network>, Vec<Fault>) {
         let mut faults = self.plan.faults.clone();
-        if !faults.contains(&Fault::Cut) {
+        if !faults.iter().any(|fault| fault.cuts()) {
             return (None, faults);
         }
         let servers = self.plan.nodes + usize::from(faults.contains(&Fault::Join));
         match Network::make(servers).await {
             Ok(network) => (Some(network), faults),
             Err(reason) => {
-                self.tally.skip(format!("{}: {reason}", Fault::Cut.name()));
-                faults.retain(|fault| *fault != Fault::Cut);
+                for fault in faults.extract_if(.., |fault| fault.cuts()) {
+                    self.tally.skip(format!("{}: {reason}", fault.name()));
+                }
                 (None, faults)
             }
         }

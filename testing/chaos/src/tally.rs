@@ -22,8 +22,10 @@ const SLOW_STORIES: usize = 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) requests: u64,
-    /// Sign-ins, writes and sign-outs that were acknowledged.
+    /// Sign-ins, writes, renewals and sign-outs that were acknowledged.
     pub(crate) acknowledged: u64,
+    /// The renewals among them.
+    pub(crate) renewed: u64,
     /// Acknowledged writes that an audit did not find.
     pub(crate) lost: u64,
     /// Sessions that it did not find.
@@ -36,6 +38,9 @@ pub(crate) struct Counts {
     pub(crate) revived: u64,
     /// The same, of the other side of a cut that went on.
     pub(crate) revived_cut: u64,
+    /// Sessions that one side of a cut ended under an id that they had, and the other gave a new one under which
+    /// they live.
+    pub(crate) outlived: u64,
     /// Answers that hold what nobody wrote.
     pub(crate) invented: u64,
     /// Questions of audits that got no answer: what they were about may be lost or not.

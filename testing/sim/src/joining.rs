@@ -2,12 +2,14 @@
 
 use crate::check::Checked;
 use crate::faults;
-use crate::network::{MILLI, SECOND};
+use crate::network::{MILLI, Real, SECOND};
 use crate::run::Run;
 use crate::world::Happening;
 
 /// How many join while something stands in their way, in percent.
 const IN_A_CUT: u64 = 60;
+/// How long a machine waits for another one that it could find.
+const FIND_EVERY: Real = 100 * MILLI;
 
 /// Each joins at some time.
 pub(crate) fn plan(run: &mut Run) {
@@ -26,8 +28,11 @@ pub(crate) fn begin(run: &mut Run, joiner: usize) {
     if run.is_peace || run.world.is_up(joiner) {
         return;
     }
-    run.count("joins");
     let now = run.world.now;
+    if run.world.would_be_alone(joiner) {
+        return run.world.at(now + FIND_EVERY, Happening::Joins(joiner));
+    }
+    run.count("joins");
     run.world.start(joiner);
     let others: Vec<usize> =
         run.world.up().into_iter().filter(|machine| *machine != joiner).collect();
@@ -47,6 +52,18 @@ pub(crate) fn begin(run: &mut Run, joiner: usize) {
     if run.world.random.percent(70) {
         run.world.at(until, Happening::Strands(joiner, apart));
     }
+}
+
+/// A machine starts again, as soon as there is anybody whom it can find.
+pub(crate) fn start(run: &mut Run, machine: usize) {
+    let now = run.world.now;
+    if run.world.would_be_alone(machine) {
+        return run.world.at(now + FIND_EVERY, Happening::Start(machine));
+    }
+    if run.world.has_disks() && !run.world.machines[machine].is_listed {
+        run.count("joiners that come back to their disks");
+    }
+    run.world.start(machine);
 }
 
 /// All but these two die.

@@ -157,8 +157,7 @@ impl Run {
                 world.forget_after = FORGET_AFTER;
             }
         }
-        // What is told of others on a disk is told by their names, and those that join have none that count.
-        if plan.seed % 5 == 4 && plan.joiners == 0 && !plan.is_rolling {
+        if plan.seed % 5 == 4 && !plan.is_rolling {
             world.give_disks();
         }
         if plan.is_told {
@@ -234,7 +233,7 @@ impl Run {
                 self.gives_up(client, number)?;
             }
             Happening::Fault => faults::one(self)?,
-            Happening::Start(machine) => self.world.start(machine),
+            Happening::Start(machine) => joining::start(self, machine),
             Happening::Resume(machine) => self.world.resume(machine),
             Happening::Breaks(a, b, connection) => {
                 if self.world.network.connection(a, b) == Some(connection) {

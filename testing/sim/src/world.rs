@@ -37,6 +37,7 @@ const LOOK_AT_ALL_EVERY: u64 = 4096;
 
 pub(crate) struct Machine {
     pub(crate) node: Option<Node>,
+    name: String,
     /// Which process it is: what was sent to another one is lost.
     pub(crate) process: u64,
     pub(crate) birth: Birth,
@@ -102,9 +103,10 @@ pub(crate) struct World {
 }
 
 impl Machine {
-    fn new((offset, drift_ppm): (i64, i64), is_listed: bool) -> Self {
+    fn new(name: String, (offset, drift_ppm): (i64, i64), is_listed: bool) -> Self {
         Self {
             node: None,
+            name,
             process: 0,
             birth: Birth(0),
             is_listed,
@@ -125,16 +127,6 @@ impl Machine {
     }
 }
 
-/// How others know a machine.
-fn contact(machine: usize, birth: Birth) -> Contact {
-    let (node, name) = (NodeId(machine as u16), name_of(machine));
-    Contact { node, name, address: String::new(), birth }
-}
-
-fn name_of(machine: usize) -> String {
-    format!("node-{machine}")
-}
-
 impl World {
     /// A world in which some of the last machines are in nobody's list.
     pub(crate) fn with_joiners(
@@ -145,9 +137,11 @@ impl World {
         mutant: Option<Mutant>,
     ) -> Self {
         let mut random = Random::new(seed);
-        let machines = (0..nodes)
-            .map(|machine| Machine::new(clocks::draw(&mut random), machine + joiners < nodes))
-            .collect();
+        let machine = |machine: usize| {
+            let clock = clocks::draw(&mut random);
+            Machine::new(format!("node-{machine}"), clock, machine + joiners < nodes)
+        };
+        let machines = (0..nodes).map(machine).collect();
         Self {
             now: 0,
             random,
@@ -234,7 +228,7 @@ impl World {
         let now = self.now;
         let it = &mut self.machines[machine];
         let recovered = it.disk.as_ref().map(Disk::read);
-        let last = recovered.as_ref().and_then(|recovered| recovered.birth(&name_of(machine)));
+        let last = recovered.as_ref().and_then(|recovered| recovered.birth(&it.name));
         let after = last.map_or(0, |last| last.0 + 1);
         it.birth = it.next_birth(moment.wall.as_millis().max(after));
         it.process += 1;
@@ -276,7 +270,13 @@ impl World {
             *number == machine || it.is_listed || (it.process > 0 && !self.lists_stay)
         };
         let machines = self.machines.iter().enumerate().filter(is_in);
-        machines.map(|(number, _)| contact(number, Birth(0))).collect()
+        machines.map(|(number, _)| self.contact(number, Birth(0))).collect()
+    }
+
+    /// How others know a machine.
+    fn contact(&self, machine: usize, birth: Birth) -> Contact {
+        let (node, name) = (NodeId(machine as u16), self.machines[machine].name.clone());
+        Contact { node, name, address: String::new(), birth }
     }
 
     pub(crate) fn kill(&mut self, machine: usize) {
@@ -334,7 +334,7 @@ impl World {
                     return;
                 }
                 let birth = self.machines[peer].birth;
-                self.step(machine, Event::Met(contact(peer, birth)));
+                self.step(machine, Event::Met(self.contact(peer, birth)));
             }
             (Event::Broken(peer), Some(connection)) => {
                 let peer = usize::from(peer.0);

@@ -159,8 +159,10 @@ fn machines_that_nobody_was_told_of_join_and_leave_whatever_goes_wrong() {
     let counts = counts_of((1..=60).map(|seed| plan_of_joins(seed, 30)));
     for what in [
         "admissions",
+        "blackouts of machines that joined",
         "joiners left alone with who did not know them",
         "joins",
+        "joiners that come back to their disks",
         "joins in a cut",
         "machines that left",
         "names forgotten",
@@ -174,6 +176,8 @@ fn machines_that_are_restarted_with_their_old_list_hear_of_the_others_in_time() 
     let of_old_lists = |seed| Plan { lists_stay: true, ..plan_of_joins(seed, 30) };
     let counts = counts_of((1..=30).map(of_old_lists));
     assert!(counts.get("kills").is_some_and(|count| *count > 30), "{counts:?}");
+    let of_disks = counts.get("joiners that come back to their disks");
+    assert!(of_disks.is_some_and(|count| *count > 0), "{counts:?}");
 }
 
 #[test]

@@ -356,15 +356,17 @@ impl Around {
         let passed = self.now.passed;
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let was_dropped = peer.grants.is_dropped;
-        let is_eager = peer.grants.is_eager(passed);
+        let mut has_to_hear = peer.grants.is_eager(passed);
         if peer.grants.on_ping(number, heard, passed) {
             let era = peer.grants.era;
             self.send(from, Message::Pong { number, era });
             if was_dropped {
+                // Before what we say to it next: as long as it takes us for silent it asks us nothing.
+                has_to_hear = true;
                 self.all_restless();
             }
         }
-        if is_eager {
+        if has_to_hear {
             // They hear from us that we hear them: so there are grants when two have just met.
             self.ping(from);
         }

@@ -32,7 +32,9 @@ pub(crate) struct Held {
 impl Seat<'_> {
     pub(crate) fn claim(&mut self, heir: Option<InSync>, handed: Option<Term>) {
         let own = self.node.own;
-        let was_in_sync = heir.is_some() || self.place.in_sync().is_some();
+        let in_sync = heir.as_ref().or_else(|| self.place.in_sync());
+        let was_in_sync = in_sync.is_some();
+        let was_complete = in_sync.is_some_and(|in_sync| in_sync.doubts.is_empty());
         let asks_all = heir.is_none();
         // Who was in sync holds what we hold, so if it is gone nothing is; of all others that is not sure.
         let (members, mut others) = match heir {
@@ -55,6 +57,7 @@ impl Seat<'_> {
             others,
             asks_all,
             was_in_sync,
+            was_complete,
             handed,
         });
         self.care_as_claimant();
@@ -201,7 +204,7 @@ impl Seat<'_> {
         let Role::Claiming(claim) = &mut self.place.role else { return };
         let (answered, doubts) =
             (core::mem::take(&mut claim.answered), core::mem::take(&mut claim.doubts));
-        let is_complete = claim.was_in_sync || doubts.is_empty();
+        let is_complete = claim.was_complete || doubts.is_empty();
         let digest = self.node.table.digest(self.slot);
         let trusts_empty = self.node.makes(Mutant::TrustsAnEmptyCopy);
         let is_in = |theirs: u64| theirs == digest || (trusts_empty && theirs == 0);

@@ -53,7 +53,9 @@ impl Node {
     pub(crate) fn introduce(&mut self, peer: NodeId, led: Vec<(Slot, crate::reign::Term)>) {
         let nodes = self.around.nodes(true);
         self.around.send(peer, nodes);
-        let view: Vec<(NodeId, Known)> = self.around.view.iter().collect();
+        // Who has never heard of a process that is missed would take it for gone, and go on without it.
+        let missed = self.around.missed.iter().map(|(node, birth)| (*node, Known::up(*birth)));
+        let view: Vec<(NodeId, Known)> = self.around.view.iter().chain(missed).collect();
         self.around.send(peer, Message::Hello(view, led));
     }
 
@@ -142,7 +144,7 @@ impl Around {
 
     /// What we know of nodes, and at first what others have stated.
     pub(crate) fn nodes(&self, is_first: bool) -> Message {
-        let is_there = |contact: &&Contact| !self.is_gone(contact.node);
+        let is_there = |contact: &&Contact| !self.is_gone_for_good(contact.node);
         let contacts = self.roster.iter().filter(is_there).cloned().collect();
         let others = self.peers.values().filter_map(|peer| peer.stated.clone());
         let others = others.filter(|_| is_first);

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use abide_session::Slot;
 
+use super::seat::Seat;
 use super::{Config, Node};
 use crate::journal::{Recovered, write_entry, write_node};
 use crate::message::Moment;
@@ -67,10 +68,7 @@ impl Node {
             return;
         }
         let mut is_led = true;
-        self.seats(|seat| {
-            let is_whole = seat.place.leading().is_some_and(|lead| lead.doubts.is_empty());
-            is_led = is_led && (is_whole || seat.usable_leader().is_some());
-        });
+        self.seats(|seat| is_led = is_led && seat.is_led_beyond_doubt());
         if is_led {
             self.around.missed.retain(|node, _| !dead.contains(node));
             self.around.has_news_of_nodes = true;
@@ -87,5 +85,18 @@ impl Node {
     /// The nodes that may hold more than this one brought from its disk, and have not been heard of.
     pub fn missed(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.around.missed.keys().copied()
+    }
+}
+
+impl Seat<'_> {
+    /// Whether who leads here knows of nobody who may hold more. That a leader is there is not enough: it may be in
+    /// doubt itself, and die.
+    fn is_led_beyond_doubt(&self) -> bool {
+        if let Some(lead) = self.place.leading() {
+            return lead.doubts.is_empty();
+        }
+        let is_sure = self.place.in_sync().is_some_and(|in_sync| in_sync.doubts.is_empty());
+        let leader = self.usable_leader();
+        leader.is_some_and(|leader| is_sure || self.node.is_known_to_be_settled(leader))
     }
 }

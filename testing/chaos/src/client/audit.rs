@@ -1,13 +1,10 @@
 //! Looking for what was acknowledged.
 
-use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
-
 use http::Method;
 
-use super::{Client, Ended, number_in};
+use super::{Client, number_in};
 use crate::browser::Answer;
-use crate::known::{Session, Verdict};
+use crate::known::{Pass, Session, Verdict, Whence};
 
 /// How often an audit asks again, when all is well and no answer should fail.
 const TRIES: usize = 3;
@@ -17,18 +14,24 @@ impl Client {
     pub(crate) async fn audit(&mut self) {
         let sessions: Vec<Session> = self.session.iter().chain(&self.suspects).cloned().collect();
         for session in sessions {
-            let Some(user) = self.look_for(&session, "/api/me").await else { continue };
-            if user.text("user").as_deref() != Some(session.user.as_str()) {
-                self.forget(&session);
-                let (name, whence) = (&session.user, user.text("server").unwrap_or_default());
-                let what = format!("audit: the session of {name} is lost, says {whence}");
-                self.wrong(|counts| &mut counts.sessions_lost, &what);
+            for pass in session.passes() {
+                let Some(user) = self.look_for(&session, &pass, "/api/me").await else { continue };
+                if user.text("user").as_deref() != Some(session.user.as_str()) {
+                    self.forget(&session);
+                    let (name, whence) = (&session.user, user.text("server").unwrap_or_default());
+                    let named = &session.named;
+                    let what =
+                        format!("audit: the session of {name} is lost, says {whence}; {named}");
+                    self.wrong(|counts| &mut counts.sessions_lost, &what);
+                    break;
+                }
             }
             for (place, known) in session.fields.iter().enumerate() {
-                let target = format!("/api/get?k={}", Session::name(place));
-                let Some(answer) = self.look_for(&session, &target).await else { continue };
+                let (target, pass) =
+                    (format!("/api/get?k={}", Session::name(place)), session.pass());
+                let Some(answer) = self.look_for(&session, &pass, &target).await else { continue };
                 let (number, user) = (number_in(&answer), &session.user);
-                if known.clone().see(number, "in an audit") == Verdict::Old {
+                if known.clone().see(number, Whence::default()) == Verdict::Old {
                     self.forget(&session);
                     let what = format!("audit: n{place} of {user} is {number}, known is {known}");
                     self.wrong(|counts| &mut counts.lost, &what);
@@ -41,35 +44,18 @@ impl Client {
         }
     }
 
-    /// At the end: no ended session shows its user, at no server.
-    pub(crate) async fn audit_the_ended(&mut self) {
-        for ended in self.ended.clone() {
-            self.look_for_ended(&ended).await;
-        }
-    }
-
-    async fn look_for_ended(&mut self, ended: &Ended) {
-        for address in self.open_places() {
-            match self.is_ended(ended, address).await {
-                Some(true) => {}
-                // It is counted once.
-                Some(false) => return,
-                None => {
-                    let what = format!("audit: the end of {} is not answered", ended.session.user);
-                    self.wrong(|counts| &mut counts.unaudited, &what);
-                }
-            }
-        }
-    }
-
-    async fn look_for(&mut self, session: &Session, target: &str) -> Option<Answer> {
+    /// What is there by an id that leads to the session. None if nobody says so while it does.
+    async fn look_for(&mut self, session: &Session, pass: &Pass, target: &str) -> Option<Answer> {
         for _ in 0..TRIES {
+            if !pass.is_good() {
+                return None;
+            }
             // Directly: the balancer may not have heard yet that all is well.
             let open = self.open_places();
             let Some(address) = open.get(self.random.below(open.len())).copied() else { break };
-            let asked = self.ask_as(&session.cookies(), address, Method::GET, target).await;
+            let asked = self.ask_as(&pass.cookies(), address, Method::GET, target).await;
             if let Ok(answer) = asked {
-                return Some(answer);
+                return Some(answer).filter(|_| pass.is_good());
             }
         }
         let what = format!("audit: {target} of {} is not answered", session.user);
@@ -82,25 +68,5 @@ impl Client {
         if self.session.as_ref().is_some_and(|current| current.id == session.id) {
             self.session = None;
         }
-    }
-
-    /// Whether a server says that a session has ended; none if it says nothing.
-    pub(super) async fn is_ended(&mut self, ended: &Ended, address: SocketAddr) -> Option<bool> {
-        let Ended { session, at, whence: ended_whence } = ended;
-        let asked = self.ask_as(&session.cookies(), address, Method::GET, "/api/me").await;
-        let answer = asked.ok()?;
-        if answer.text("user").is_none() {
-            return Some(true);
-        }
-        if self.places.is_cut.load(Ordering::Relaxed) {
-            self.tally.count(|counts| counts.revived_cut += 1);
-            return Some(false);
-        }
-        let (user, ms) = (&session.user, at.elapsed().as_millis());
-        let whence = self.whence(address, &answer);
-        let what = format!("{user} is signed in {whence}, {ms} ms after its end {ended_whence}");
-        self.wrong(|counts| &mut counts.revived, &what);
-        self.ended.retain(|other| other.session.id != session.id);
-        Some(false)
     }
 }

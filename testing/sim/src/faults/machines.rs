@@ -64,6 +64,9 @@ pub(crate) fn flap(run: &mut Run, machine: usize, times: u64) -> Checked {
 /// All machines lose their power at once, and come back one by one with what their disks kept.
 pub(super) fn black_out(run: &mut Run) -> Checked {
     run.count("blackouts");
+    if run.world.up().into_iter().any(|machine| !run.world.machines[machine].is_listed) {
+        run.count("blackouts of machines that joined");
+    }
     run.last_kill = run.world.now;
     for machine in run.world.up() {
         run.world.machines[machine].disturbed = run.world.now;

@@ -2,11 +2,14 @@
 //!
 //! In a world with disks each machine has one. A node writes each change at once, and the disk keeps it within
 //! 50 ms: of the last changes a kill takes some away. Nothing is ever tidied up, as if no copy were ever finished.
+//!
+//! A disk tells of others by their names. Whoever reads of one that is not in its list makes its number of the
+//! name; so where machines join, each has a name of which its number follows.
 
-use abide_replica::Node;
 use abide_replica::journal::Recovered;
+use abide_replica::{Node, NodeId};
 
-use super::World;
+use super::{Machine, World};
 use crate::network::{MILLI, Real};
 
 /// Within this time a disk keeps what was written.
@@ -27,15 +30,38 @@ impl Disk {
     }
 }
 
+/// A name that has this number.
+fn name_of(node: NodeId) -> String {
+    let mut names = (0_u32..).map(|more| format!("node-{}-{more}", node.0));
+    names.find(|name| NodeId::of(name) == node).expect("names do not end")
+}
+
 impl World {
     pub(crate) fn give_disks(&mut self) {
-        for machine in &mut self.machines {
+        let is_joined = self.machines.iter().any(|machine| !machine.is_listed);
+        for (number, machine) in self.machines.iter_mut().enumerate() {
             machine.disk = Some(Disk::default());
+            if is_joined {
+                machine.name = name_of(NodeId(number as u16));
+            }
         }
     }
 
     pub(crate) fn has_disks(&self) -> bool {
         self.machines.iter().any(|machine| machine.disk.is_some())
+    }
+
+    /// Whether a machine would start with a list and a disk that tell of nobody who runs: it would be a cluster of
+    /// its own, which its operator has to prevent.
+    pub(crate) fn would_be_alone(&self, machine: usize) -> bool {
+        let it = &self.machines[machine];
+        let Some(disk) = it.disk.as_ref().filter(|_| !it.is_listed) else { return false };
+        let recovered = disk.read();
+        let is_known = |other: &Machine| {
+            other.name != it.name
+                && (other.node.is_some() || recovered.birth(&other.name).is_some())
+        };
+        !self.machines.iter().any(is_known)
     }
 
     /// What the node of a machine has learned goes to the disk.

@@ -31,11 +31,14 @@ impl Around {
 
     /// Whether all others that are not proved to be gone have lately said that all is well.
     pub(crate) fn others_are_settled(&self) -> bool {
+        self.peers.keys().all(|node| self.is_gone(*node) || self.is_known_to_be_settled(*node))
+    }
+
+    /// Whether another has lately said that all is well with it.
+    pub(crate) fn is_known_to_be_settled(&self, node: NodeId) -> bool {
         let now = self.now.passed;
-        self.peers.iter().all(|(node, peer)| {
-            let is_told = |at: core::time::Duration| at.saturating_add(JUDGEMENT_LASTS) > now;
-            self.is_gone(*node) || peer.settled_at.is_some_and(is_told)
-        })
+        let settled_at = self.peers.get(&node).and_then(|peer| peer.settled_at);
+        settled_at.is_some_and(|at| at.saturating_add(JUDGEMENT_LASTS) > now)
     }
 
     /// Something may be due where somebody waits for something.

@@ -79,6 +79,10 @@ pub const LAST_WAIT: Duration = Duration::from_secs(5);
 /// How long a call may take; then it is answered as unavailable.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a call waits for what a node in doubt is about to say, before it is answered with what is there; or for a
+/// leader to know that its reign is over. As long as for a node that has fallen silent.
+pub const TELL_WAIT: Duration = Duration::from_millis(500);
+
 /// After how long what was not answered is sent again.
 pub const RESEND_AFTER: Duration = Duration::from_millis(100);
 

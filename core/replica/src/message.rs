@@ -307,7 +307,7 @@ pub enum OfSlot {
         /// The number up to which the receiver holds everything.
         number: u64,
     },
-    /// I know that I am not in sync any more.
+    /// I know that I am not in sync any more, or that my reign is over.
     Out,
     /// What do you hold, if it is not what I hold, of this digest? Take nothing of a lower reign from
     /// now on. And the reign that was handed over to me, if one was.

@@ -25,9 +25,21 @@ pub(crate) struct Place {
     /// What this node may count on when it claims: it was in sync when the leader died.
     pub(crate) heir: Option<InSync>,
     pub(crate) offered_at: Option<Duration>,
+    /// The leader that this node counted with until it heard of a later reign, if that one may not know yet.
+    pub(crate) left: Option<Left>,
     /// Who may hold something of the slot, by the reigns that this node knew of: who claims it has to
     /// ask them as well.
     pub(crate) holders: BTreeSet<NodeId>,
+}
+
+/// A reign whose leader was well when this node left it for a later one. Until that leader knows it goes on, and no
+/// call is passed to the later one: who wrote there would read what is old here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Left {
+    pub(crate) reign: Term,
+    pub(crate) since: Duration,
+    /// When its leader was last told.
+    pub(crate) told_at: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -175,6 +187,7 @@ impl Default for Place {
             lost_at: None,
             heir: None,
             offered_at: None,
+            left: None,
             holders: BTreeSet::new(),
         }
     }

@@ -107,8 +107,10 @@ stories! {
     servers_leave_and_come_back_one_after_the_other
     the_second_is_killed_when_it_is_safe_to_stop
     two_owners_that_die_at_once_take_it_with_them
+    what_is_there_is_shown_when_who_is_in_doubt_has_told
     who_comes_back_from_a_disk_waits_for_the_others
     who_hears_again_says_so_before_it_passes_calls_on
+    who_goes_over_to_a_later_reign_waits_until_the_one_before_is_over
     who_is_no_owner_is_released
     who_joins_hears_who_is_missed
     who_joins_holds_nothing_until_all_know_it

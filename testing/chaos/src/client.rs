@@ -335,7 +335,10 @@ impl Client {
         if is_of_the_other_side {
             self.tally.count(|counts| counts.stale_cut += 1);
         } else {
-            self.wrong(|counts| &mut counts.stale, &format!("{}: {what}", session.user));
+            self.wrong(
+                |counts| &mut counts.stale,
+                &format!("{} in slot {}: {what}", session.user, session.slot()),
+            );
         }
         self.suspects.push(session);
     }

@@ -115,6 +115,11 @@ impl Session {
         all.filter(Pass::is_good).collect()
     }
 
+    /// The slot that it is in, which is not secret.
+    pub(crate) fn slot(&self) -> &str {
+        self.id.get(..3).unwrap_or_default()
+    }
+
     /// Its own id and those that it had.
     pub(crate) fn ids(&self) -> Vec<String> {
         let old = self.old.iter().map(|pass| &pass.id);

@@ -165,8 +165,8 @@ pub(crate) fn two_processes_hold_it(
     let holds = |machine: &crate::world::Machine| {
         let is_held = |node| session.is_held(node, required);
         // One that has held it and died since counts: nobody can know in less than no time.
-        let corpse = machine.corpse.as_ref().filter(|(_, at)| *at >= open.invoked);
-        machine.node.as_ref().is_some_and(is_held) || corpse.is_some_and(|(node, _)| is_held(node))
+        let mut corpses = machine.corpses.iter().filter(|(_, at)| *at >= open.invoked);
+        machine.node.as_ref().is_some_and(is_held) || corpses.any(|(node, _)| is_held(node))
     };
     let count = world.machines.iter().filter(|machine| holds(machine)).count();
     hold(count >= 2, "P9 two processes hold what is acknowledged", || {

@@ -57,8 +57,8 @@ pub(crate) struct Machine {
     offset: i64,
     drift_ppm: i64,
     connected: BTreeMap<usize, u64>,
-    /// The last process, and when it died.
-    pub(crate) corpse: Option<(Node, Real)>,
+    /// The processes before, and when each died.
+    pub(crate) corpses: Vec<(Node, Real)>,
     /// If it has one, what its processes have written down.
     disk: Option<Disk>,
     /// What will be there when it starts, if all lost their power at once: nobody goes on without it.
@@ -120,7 +120,7 @@ impl Machine {
             offset,
             drift_ppm,
             connected: BTreeMap::new(),
-            corpse: None,
+            corpses: Vec::new(),
             disk: None,
             asleep: None,
         }
@@ -284,7 +284,7 @@ impl World {
         self.trace.line(now, || format!("node-{machine} is killed"));
         self.trace.mix(now);
         let Some(node) = self.machines[machine].node.take() else { return };
-        self.machines[machine].corpse = Some((node, now));
+        self.machines[machine].corpses.push((node, now));
         self.lose_what_is_not_kept(machine);
         for peer in 0..self.machines.len() {
             if peer != machine {

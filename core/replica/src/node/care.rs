@@ -82,6 +82,16 @@ impl Seat<'_> {
         doubts.into_iter().any(|node| self.node.is_usable(*node))
     }
 
+    /// The same, and it has not refused: it is worth the wait, whatever is asked for.
+    pub(crate) fn hears_soon(&self) -> bool {
+        let Some(lead) = self.place.leading() else { return false };
+        let has_refused =
+            |node: &NodeId| lead.asks.get(node).is_some_and(|asked| asked.next_part == u32::MAX);
+        let mut doubts = lead.doubts.iter();
+        self.node.is_admitted(self.node.own)
+            && doubts.any(|node| self.node.is_usable(*node) && !has_refused(node))
+    }
+
     /// Whether we know of nobody who may hold more, and of nobody who may not know us.
     pub(crate) fn is_beyond_doubt(&self, lead: &Lead) -> bool {
         lead.doubts.is_empty() && self.node.is_admitted(self.node.own)
@@ -148,6 +158,10 @@ impl Seat<'_> {
     }
 
     pub(crate) fn on_out(&mut self, from: NodeId, term: Term) {
+        if term.leader == from && self.place.left.is_some_and(|left| left.reign == term) {
+            self.have_left();
+            return;
+        }
         let Some(lead) = self.lead_of(term) else { return };
         if lead.members.get(&from).is_some_and(|member| member.is_leaving) {
             lead.members.remove(&from);

@@ -191,13 +191,15 @@ impl Seat<'_> {
         }
     }
 
-    pub(crate) fn on_superseded(&mut self, term: Term, by: Term) {
-        if term != self.place.promised || by <= term {
-            return;
+    pub(crate) fn on_superseded(&mut self, from: NodeId, term: Term, by: Term) {
+        if term == self.place.promised && by > term {
+            self.step_down(None);
+            self.place.promised = by;
+            self.place.lost_at = Some(self.node.now.passed);
         }
-        self.step_down(None);
-        self.place.promised = by;
-        self.place.lost_at = Some(self.node.now.passed);
+        if term.leader == self.node.own && term < self.place.promised {
+            self.node.say(from, self.slot, term, OfSlot::Out);
+        }
     }
 
     fn begin_to_lead(&mut self) {
@@ -220,6 +222,7 @@ impl Seat<'_> {
         let (term, is_whole) = (self.place.promised, lead.doubts.is_empty());
         self.place.role = Role::Leading(lead);
         self.place.reign = Some(term);
+        self.place.left = None;
         self.place.lost_at = None;
         self.node.note(Note::Leads { slot: self.slot, term, is_whole });
         for peer in self.node.peers() {

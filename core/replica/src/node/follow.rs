@@ -165,7 +165,7 @@ impl Seat<'_> {
     }
 
     /// The reign that we follow, if its leader counts on us or is at least well.
-    fn healthy_reign(&self, claimant: NodeId) -> Option<Term> {
+    pub(crate) fn healthy_reign(&self, claimant: NodeId) -> Option<Term> {
         let reign = self.place.reign?;
         let leader = reign.leader;
         let may_be = leader != self.node.own && leader != claimant && !self.node.is_gone(leader);
@@ -197,13 +197,14 @@ impl Seat<'_> {
     /// Looks whether there is a leader, and whether it is for us to become one.
     pub(crate) fn care_as_follower(&mut self) {
         let now = self.node.now.passed;
+        self.tell_whom_we_left();
         if let Some(reign) = self.place.reign
             && reign.leader != self.node.own
             && self.node.is_well(reign.leader)
         {
             self.place.lost_at = None;
             self.look_whether_in_sync(reign.leader);
-            if self.node.is_usable(reign.leader) {
+            if self.usable_leader().is_some() {
                 self.node.dispatch_queued(self.slot);
             }
             self.offer(reign);

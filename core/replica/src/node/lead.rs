@@ -8,7 +8,7 @@ use abide_session::IdHash;
 use super::calls::unavailable;
 use super::seat::Seat;
 use crate::decide::{Decision, Leader};
-use crate::limits::{CALL_TIMEOUT, MAX_PENDING, MAX_WAITING, RESEND_AFTER};
+use crate::limits::{CALL_TIMEOUT, MAX_PENDING, MAX_WAITING, RESEND_AFTER, TELL_WAIT};
 use crate::message::{Answer, Call, Entries, Kept, Message, Note, OfSlot, Operation};
 use crate::mutant::Mutant;
 use crate::reign::Term;
@@ -40,7 +40,7 @@ impl Seat<'_> {
 
     /// Does what is asked for, or puts it off.
     pub(crate) fn serve(&mut self, asker: Asker, call: Call, until: Duration) {
-        let Some(obstacle) = self.try_to_serve(asker, &call) else { return };
+        let Some(obstacle) = self.try_to_serve(asker, &call, until) else { return };
         match obstacle {
             Obstacle::Write => self.node.note(Note::WaitedForWrite(self.slot)),
             Obstacle::Grant => self.node.note(Note::WaitedForGrant(self.slot)),
@@ -56,10 +56,15 @@ impl Seat<'_> {
         }
     }
 
-    fn try_to_serve(&mut self, asker: Asker, call: &Call) -> Option<Obstacle> {
+    fn try_to_serve(&mut self, asker: Asker, call: &Call, until: Duration) -> Option<Obstacle> {
         let lead = self.place.leading()?;
         if lead.handing.is_some() || lead.pending.len() >= MAX_PENDING {
             return Some(Obstacle::Room);
+        }
+        let has_waited =
+            until <= self.node.now.passed.saturating_add(CALL_TIMEOUT.saturating_sub(TELL_WAIT));
+        if !has_waited && self.hears_soon() {
+            return Some(Obstacle::Doubt);
         }
         let kept = self.kept_of_reads();
         let Decision { reply, ids, entries, is_absence } = self.decide(call);
@@ -224,7 +229,7 @@ impl Seat<'_> {
         for Waiting { asker, call, until } in waiting {
             if until <= now {
                 self.node.answer(asker, unavailable());
-            } else if self.try_to_serve(asker, &call).is_some()
+            } else if self.try_to_serve(asker, &call, until).is_some()
                 && let Some(lead) = self.place.lead()
             {
                 self.node.waiting.insert(self.slot);

@@ -1,11 +1,14 @@
 //! A node at one of its places: what is common to leading, following and claiming.
 
+use core::time::Duration;
+
 use abide_session::Slot;
 
 use super::around::Around;
+use crate::limits::{RESEND_AFTER, TELL_WAIT};
 use crate::message::{Entries, Message, Note, OfSlot};
 use crate::reign::Term;
-use crate::slot::{Asker, Follower, Lead, Place, Role};
+use crate::slot::{Asker, Follower, Lead, Left, Place, Role};
 use crate::view::NodeId;
 
 /// A node at one of its places.
@@ -42,7 +45,7 @@ impl Seat<'_> {
                 self.on_held(from, term, said);
             }
             OfSlot::Refused(reign) => self.on_refused(from, term, reign),
-            OfSlot::Superseded(by) => self.on_superseded(term, by),
+            OfSlot::Superseded(by) => self.on_superseded(from, term, by),
             OfSlot::Kept(number) => self.on_kept(from, term, number),
             OfSlot::Missed(last) => self.on_missed(from, term, last),
             OfSlot::Out => self.on_out(from, term),
@@ -76,10 +79,11 @@ impl Seat<'_> {
         }
     }
 
-    /// Who leads, if it can be talked to.
+    /// Who leads, if it can be talked to and nobody else may lead whom this node left for it.
     pub(crate) fn usable_leader(&self) -> Option<NodeId> {
         let leader = self.place.reign?.leader;
-        (leader != self.node.own && self.node.is_usable(leader)).then_some(leader)
+        let is_usable = leader != self.node.own && self.node.is_usable(leader);
+        (is_usable && self.place.left.is_none()).then_some(leader)
     }
 
     /// Leads and claims no longer.
@@ -145,8 +149,36 @@ impl Seat<'_> {
         let is_news = term > self.place.promised
             || (term == self.place.promised && self.place.reign.is_none());
         if is_news && term.leader != self.node.own {
+            let left = self.healthy_reign(term.leader).filter(|_| self.place.in_sync().is_some());
+            let since = self.node.now.passed;
+            let left = left.map(|reign| Left { reign, since, told_at: None });
+            self.place.left = left.or(self.place.left);
             self.adopt(term);
+            self.tell_whom_we_left();
         }
+    }
+
+    /// Tells the leader that this node counted with that its reign is over, until it knows or does not count on this
+    /// node any more.
+    pub(crate) fn tell_whom_we_left(&mut self) {
+        let now = self.node.now.passed;
+        let Some(left) = &mut self.place.left else { return };
+        let (reign, is_due) = (left.reign, |at: Duration| at.saturating_add(RESEND_AFTER) <= now);
+        let counts = self.node.is_granted(reign.leader) && !self.node.is_gone(reign.leader);
+        if !counts || left.since.saturating_add(TELL_WAIT) <= now {
+            self.have_left();
+        } else if left.told_at.is_none_or(is_due) {
+            left.told_at = Some(now);
+            let by = self.place.promised;
+            self.node.say(reign.leader, self.slot, reign, OfSlot::Superseded(by));
+        }
+    }
+
+    /// Nobody leads whom this node has left.
+    pub(crate) fn have_left(&mut self) {
+        self.place.left = None;
+        self.node.dispatch_queued(self.slot);
+        self.stir();
     }
 
     /// The process of this node is gone. There may be another: what that one holds has to be asked, as

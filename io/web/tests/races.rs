@@ -3,6 +3,10 @@
 use abide::{AtRest, KeyRing, MemoryStore, Moving, SealedCookie, SealingKey, SessionLayer};
 use abide_race_suite::Server;
 
+/// Rounds of what stands before another store: twice as many as every fault of the suite's own tests takes to be found.
+/// It changes what is kept, or where, and leaves the order of calls to the store, whose races are played in full.
+const BEFORE_A_STORE: u32 = 200;
+
 /// The keys that all servers share.
 fn ring() -> KeyRing {
     KeyRing::new(vec![SealingKey::new([7; SealingKey::BYTES])]).expect("one key is a ring")
@@ -40,7 +44,7 @@ mod sealed_with_revocations {
 mod sealed_at_rest {
     use super::*;
 
-    abide_race_suite::race_suite!(Kept::Store, async {
+    abide_race_suite::race_suite!(Kept::Store, BEFORE_A_STORE, async {
         let store = MemoryStore::new();
         move |server: &Server| SessionLayer::new(server.watch(AtRest::new(store.clone(), ring())))
     });
@@ -52,7 +56,7 @@ mod while_moving {
 
     use super::*;
 
-    abide_race_suite::race_suite!(Kept::Store, async {
+    abide_race_suite::race_suite!(Kept::Store, BEFORE_A_STORE, async {
         let (to, from) = (MemoryStore::new(), MemoryStore::new());
         let is_first = AtomicBool::new(false);
         move |server: &Server| {

@@ -26,6 +26,9 @@
 //! races "at any moment" draw the moment, near the end of the slow request, where most of the
 //! accidents are.
 //!
+//! A number before the second argument is that of rounds, if it is not [`ROUNDS`]: for what stands before another
+//! store, whose races have been played.
+//!
 //! * `ABIDE_RACE_ROUNDS=100000` plays longer.
 //! * `ABIDE_RACE_SEED=…`, with the number that a failure names, draws the same moments again.
 
@@ -60,17 +63,20 @@ pub use tokio;
 /// Makes a test of every race that applies to what keeps the sessions; see the crate.
 #[macro_export]
 macro_rules! race_suite {
-    (Kept::Store, $make:expr) => {
-        $crate::races_of_sealed! { $crate::race_tests, Store, $make }
-        $crate::races_of_revocable! { $crate::race_tests, Store, $make }
-        $crate::races_of_store! { $crate::race_tests, Store, $make }
+    (Kept::$kept:ident, $make:expr) => {
+        $crate::race_suite!(Kept::$kept, $crate::ROUNDS, $make);
     };
-    (Kept::Revocable, $make:expr) => {
-        $crate::races_of_sealed! { $crate::race_tests, Revocable, $make }
-        $crate::races_of_revocable! { $crate::race_tests, Revocable, $make }
+    (Kept::Store, $rounds:expr, $make:expr) => {
+        $crate::races_of_sealed! { $crate::race_tests, Store, ($rounds, $make) }
+        $crate::races_of_revocable! { $crate::race_tests, Store, ($rounds, $make) }
+        $crate::races_of_store! { $crate::race_tests, Store, ($rounds, $make) }
     };
-    (Kept::Sealed, $make:expr) => {
-        $crate::races_of_sealed! { $crate::race_tests, Sealed, $make }
+    (Kept::Revocable, $rounds:expr, $make:expr) => {
+        $crate::races_of_sealed! { $crate::race_tests, Revocable, ($rounds, $make) }
+        $crate::races_of_revocable! { $crate::race_tests, Revocable, ($rounds, $make) }
+    };
+    (Kept::Sealed, $rounds:expr, $make:expr) => {
+        $crate::races_of_sealed! { $crate::race_tests, Sealed, ($rounds, $make) }
     };
 }
 
@@ -148,8 +154,10 @@ macro_rules! race_tests {
                     .build()
                     .expect("a runtime");
                 runtime.block_on(async {
-                    let make = $make.await;
-                    $crate::Race::named(stringify!($race)).hold($crate::Kept::$kept, make).await;
+                    let (rounds, make) = $make;
+                    let make = make.await;
+                    let race = $crate::Race::named(stringify!($race));
+                    race.hold($crate::Kept::$kept, rounds, make).await;
                 });
             }
         )+

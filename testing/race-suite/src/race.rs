@@ -120,14 +120,14 @@ impl Race {
         }
     }
 
-    /// Plays it for [`ROUNDS`], or as `ABIDE_RACE_ROUNDS` says, and prints a line about it.
+    /// Plays it for so many rounds, or as `ABIDE_RACE_ROUNDS` says, and prints a line about it.
     ///
     /// # Panics
     /// If anything went wrong in any round; and as [`Race::play`].
     #[expect(clippy::print_stdout, reason = "the figures of a test; shown if asked for")]
-    pub async fn hold(&self, kept: Kept, make: impl Fn(&Server) -> SessionLayer) {
+    pub async fn hold(&self, kept: Kept, rounds: u32, make: impl Fn(&Server) -> SessionLayer) {
         let rounds = crate::course::number_in("ABIDE_RACE_ROUNDS")
-            .map_or(ROUNDS, |rounds| u32::try_from(rounds).unwrap_or(u32::MAX));
+            .map_or(rounds, |rounds| u32::try_from(rounds).unwrap_or(u32::MAX));
         let begun = tokio::time::Instant::now();
         let outcome = self.play(kept, make, rounds).await;
         println!("{outcome}, in {:.1} s", begun.elapsed().as_secs_f64());

@@ -154,25 +154,12 @@ impl Operation {
         }
     }
 
-    /// Whether to do it twice is to do it once, and says the same.
+    /// Whether to do it twice is to do it once, or to be refused.
     pub(crate) fn is_repeatable(&self) -> bool {
         match self {
-            Self::Load(_) | Self::End(_) => true,
-            Self::Commit(_, changes) => !changes.is_relative() && !changes.expects(),
-            Self::Create(..) | Self::Rename(..) => false,
+            Self::Create(..) | Self::Load(_) | Self::End(_) | Self::Rename(..) => true,
+            Self::Commit(_, changes) => !changes.is_relative(),
         }
-    }
-}
-
-/// Whether changes rest on what was read.
-trait Expects {
-    fn expects(&self) -> bool;
-}
-
-impl Expects for Changes {
-    fn expects(&self) -> bool {
-        let anything = abide_session::Expected::Anything;
-        self.fields.values().any(|change| change.expected != anything)
     }
 }
 

@@ -303,6 +303,8 @@ impl Run {
             let kind = &open.kind;
             format!("client {client}: {kind:?} {} is answered: {answer:?}", open.session)
         });
+        let kept = if self.world.has_forgotten { Kept::Sole } else { answer.kept };
+        let answer = Answer { kept, ..answer };
         let session = open.session;
         if self.plan.is_rolling {
             let took = self.world.now - open.invoked;

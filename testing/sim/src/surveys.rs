@@ -171,7 +171,8 @@ pub(crate) fn told(
 ) -> Checked {
     let Some(subject) = world.surveys.get(&number).cloned() else { return Ok(()) };
     let ids: BTreeSet<IdHash> = found.sessions.iter().map(|(id, _)| *id).collect();
-    for slot in slots.iter().filter(|_| found.kept != Kept::Sole) {
+    let is_sure = found.kept != Kept::Sole && !world.has_forgotten;
+    for slot in slots.iter().filter(|_| is_sure) {
         check::who_lists_is_sure(world, machine, slot)?;
         check::what_is_not_listed_has_ended_everywhere(world, machine, slot, &subject, &ids)?;
     }
@@ -201,9 +202,10 @@ pub(crate) fn answered(
         return Ok(());
     };
     run.count("surveys answered");
-    tour.was_sole |= found.kept == Kept::Sole;
+    let is_sole = found.kept == Kept::Sole || run.world.has_forgotten;
+    tour.was_sole |= is_sole;
     let ids: BTreeSet<IdHash> = found.sessions.iter().map(|(id, _)| *id).collect();
-    if found.kept != Kept::Sole {
+    if !is_sole {
         is_complete(run, &tour, &ids)?;
     }
     if !tour.is_end_all {

@@ -78,6 +78,9 @@ pub(crate) struct World {
     pub(crate) lists_stay: bool,
     /// How long a name of a dead machine is known.
     pub(crate) forget_after: Duration,
+    /// Whether a machine died so soon after it had met another that its disk does not tell of that. It takes itself
+    /// for the last when it comes back: "Known, and left" in the design.
+    pub(crate) has_forgotten: bool,
     pub(crate) trace: Trace,
     pub(crate) answers: Vec<(usize, u64, Answer)>,
     pub(crate) surveyed: Vec<(usize, u64, Option<Found>)>,
@@ -153,6 +156,7 @@ impl World {
             mutant,
             lists_stay: false,
             forget_after: FORGET_AFTER,
+            has_forgotten: false,
             trace: Trace::default(),
             answers: Vec::new(),
             surveyed: Vec::new(),

@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use abide_session::{Commit, Slot};
+use abide_session::{Commit, Create, Slot};
 
 use super::{Node, around::Around};
 use crate::limits::{CALL_TIMEOUT, MAX_OPEN_CALLS};
@@ -40,8 +40,9 @@ impl Around {
                 // That nothing changed is not for who was asked again to say.
                 let is_refusal = match &answer.reply {
                     Reply::Commit(commit) => !matches!(commit, Commit::Committed(_)),
+                    Reply::Create(create) => !matches!(create, Create::Created(_)),
                     Reply::Fault(_) => true,
-                    Reply::Create(_) | Reply::Load(_) | Reply::End(_) => false,
+                    Reply::Load(_) | Reply::End(_) => false,
                 };
                 let is_in_doubt = open.was_sent_again && is_refusal;
                 let answer = if is_in_doubt { unavailable() } else { answer };

@@ -83,6 +83,11 @@ impl Seat<'_> {
             }
             return obstacle;
         }
+        // Others may have gone on while this process was stopped. What it was asked before that has been asked again,
+        // and must not be done later than what came after.
+        if !self.holds_all_grants() {
+            return Some(Obstacle::Grant);
+        }
         if self.node.makes(Mutant::AnswersBeforeOthersHoldIt) {
             let kept = self.kept_of_writes();
             self.node.answer(asker, Answer { kept, ..answer });

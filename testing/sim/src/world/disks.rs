@@ -7,7 +7,7 @@
 //! name; so where machines join, each has a name of which its number follows.
 
 use abide_replica::journal::Recovered;
-use abide_replica::{Node, NodeId};
+use abide_replica::{Birth, Node, NodeId};
 
 use super::{Machine, World};
 use crate::network::{MILLI, Real};
@@ -77,9 +77,17 @@ impl World {
 
     /// What the disk had not kept yet is gone.
     pub(super) fn lose_what_is_not_kept(&mut self, machine: usize) {
+        let others = self.machines.iter().enumerate().filter(|(number, _)| *number != machine);
+        let names: Vec<String> = others.map(|(_, other)| other.name.clone()).collect();
         if let Some(disk) = &mut self.machines[machine].disk {
+            let births = |disk: &Disk| -> Vec<Option<Birth>> {
+                let recovered = disk.read();
+                names.iter().map(|name| recovered.birth(name)).collect()
+            };
+            let known = births(disk);
             let kept = self.now.saturating_sub(self.random.between(0, KEPT_WITHIN));
             disk.written.retain(|(at, _)| *at <= kept);
+            self.has_forgotten |= births(disk) != known;
         }
     }
 

@@ -112,7 +112,7 @@ pub enum Note {
     Reborn(Birth),
     /// A call was sent again to another leader.
     SentAgain,
-    /// A read waited for a grant.
+    /// A call waited for a grant.
     WaitedForGrant(Slot),
     /// A read waited for a write that was not acknowledged.
     WaitedForWrite(Slot),

@@ -30,7 +30,7 @@ pub struct Counters {
     pub unavailable: u64,
     /// Calls that were made a second time, as their leader was lost.
     pub sent_again: u64,
-    /// Reads that waited until no other node could have gone on without this one.
+    /// Calls that waited until no other node could have gone on without this one.
     pub waited_for_grant: u64,
     /// Reads that waited for a write.
     pub waited_for_write: u64,

@@ -144,7 +144,7 @@ impl Recovered {
     }
 
     /// The last process of this name, if it may have gone on without the one that wrote this.
-    pub(crate) fn missed(&self, name: &str) -> Option<Birth> {
+    pub fn missed(&self, name: &str) -> Option<Birth> {
         let known = self.known.get(name).map(|(known, _)| known);
         known.filter(|known| !known.is_dead()).map(|known| known.birth)
     }

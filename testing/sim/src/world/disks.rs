@@ -7,7 +7,7 @@
 //! name; so where machines join, each has a name of which its number follows.
 
 use abide_replica::journal::Recovered;
-use abide_replica::{Birth, Node, NodeId};
+use abide_replica::{Node, NodeId};
 
 use super::{Machine, World};
 use crate::network::{MILLI, Real};
@@ -80,14 +80,18 @@ impl World {
         let others = self.machines.iter().enumerate().filter(|(number, _)| *number != machine);
         let names: Vec<String> = others.map(|(_, other)| other.name.clone()).collect();
         if let Some(disk) = &mut self.machines[machine].disk {
-            let births = |disk: &Disk| -> Vec<Option<Birth>> {
-                let recovered = disk.read();
-                names.iter().map(|name| recovered.birth(name)).collect()
-            };
-            let known = births(disk);
+            let known = disk.read();
             let kept = self.now.saturating_sub(self.random.between(0, KEPT_WITHIN));
             disk.written.retain(|(at, _)| *at <= kept);
-            self.has_forgotten |= births(disk) != known;
+            // Whom it still misses under an earlier birth it waits for all the same.
+            let left = disk.read();
+            let is_forgotten = |name: &String| {
+                left.birth(name) != known.birth(name) && left.missed(name).is_none()
+            };
+            if names.iter().any(is_forgotten) {
+                self.has_forgotten = true;
+                *self.notes.entry("machines that forgot whom they met").or_default() += 1;
+            }
         }
     }
 

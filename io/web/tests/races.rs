@@ -7,6 +7,9 @@ use abide_race_suite::Server;
 /// It changes what is kept, or where, and leaves the order of calls to the store, whose races are played in full.
 const BEFORE_A_STORE: u32 = 200;
 
+/// Rounds of what lives in a cookie, where a request costs twice the work: four times as many as every such fault takes.
+const IN_A_COOKIE: u32 = 400;
+
 /// The keys that all servers share.
 fn ring() -> KeyRing {
     KeyRing::new(vec![SealingKey::new([7; SealingKey::BYTES])]).expect("one key is a ring")
@@ -24,7 +27,7 @@ mod memory {
 mod sealed {
     use super::*;
 
-    abide_race_suite::race_suite!(Kept::Sealed, async {
+    abide_race_suite::race_suite!(Kept::Sealed, IN_A_COOKIE, async {
         move |_: &Server| SessionLayer::sealed(ring())
     });
 }
@@ -32,7 +35,7 @@ mod sealed {
 mod sealed_with_revocations {
     use super::*;
 
-    abide_race_suite::race_suite!(Kept::Revocable, async {
+    abide_race_suite::race_suite!(Kept::Revocable, IN_A_COOKIE, async {
         let store = MemoryStore::new();
         move |server: &Server| {
             let revocations = server.watch(store.clone());

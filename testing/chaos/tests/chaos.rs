@@ -49,7 +49,7 @@ async fn two_sides_of_a_cut_become_one_and_lose_nothing_whether_one_hears_the_ot
 async fn servers_with_disks_that_are_all_killed_come_back_with_everything() {
     let _alone = alone();
     for nodes in [1, 2, 3] {
-        nothing_is_lost(nodes, &[Fault::KillAll], Duration::from_secs(6)).await;
+        nothing_is_lost(nodes, &[Fault::KillAll], Duration::from_secs(2)).await;
     }
 }
 

@@ -55,7 +55,7 @@ const ENTRY: u64 = 2;
 const NODE: u64 = 3;
 
 /// What was on a disk.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Recovered {
     pub(crate) table: Table,
     known: BTreeMap<String, (Known, String)>,

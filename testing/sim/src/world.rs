@@ -231,7 +231,7 @@ impl World {
         let moment = self.moment(machine);
         let now = self.now;
         let it = &mut self.machines[machine];
-        let recovered = it.disk.as_ref().map(Disk::read);
+        let recovered = it.disk.as_mut().map(|disk| disk.read(now));
         let last = recovered.as_ref().and_then(|recovered| recovered.birth(&it.name));
         let after = last.map_or(0, |last| last.0 + 1);
         it.birth = it.next_birth(moment.wall.as_millis().max(after));

@@ -16,10 +16,10 @@ use abide_stores_tested::{Kind, PATIENCE, Place};
 use tokio::time::Instant;
 
 /// Rounds of each race on stores that answer from memory: as many as keep the races of all stores
-/// within two minutes on two busy cores.
-const ROUNDS: u32 = 40;
+/// within a minute and a half on two busy cores.
+const ROUNDS: u32 = 30;
 /// Rounds on stores that write to a file, where a round takes two to five times as long.
-const FEW_ROUNDS: u32 = 16;
+const FEW_ROUNDS: u32 = 12;
 
 macro_rules! kinds {
     ($($name:ident: $kind:ident, $rounds:expr;)+) => {

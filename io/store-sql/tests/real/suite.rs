@@ -1,35 +1,43 @@
-//! The contract of a store, sentence by sentence, on each kind of database.
+//! The contract of a store, on each kind of database.
+//!
+//! Of databases that have to be started one test each, because that takes longer than a sentence. What fails is
+//! named by the place in the suite.
 
-mod postgres {
-    use super::super::places::{PATIENT, POSTGRES};
+use abide_store_sql::SqlStore;
+use abide_store_suite::SENTENCES;
 
-    abide_store_suite::store_suite!(async {
-        let builder = abide_store_sql::SqlStore::builder(&POSTGRES.url());
-        builder.connections(4).timeout(PATIENT).connect().await.expect("PostgreSQL")
-    });
+use super::places::{Folder, MARIADB, PATIENT, POSTGRES, connect};
+
+async fn every_sentence_holds_at(url: &str) {
+    let store = SqlStore::builder(url)
+        .connections(4)
+        .timeout(PATIENT)
+        .connect()
+        .await
+        .expect("it is there");
+    every_sentence_holds(&store).await;
 }
 
-mod mariadb {
-    use super::super::places::{MARIADB, PATIENT};
-
-    abide_store_suite::store_suite!(async {
-        let builder = abide_store_sql::SqlStore::builder(&MARIADB.url());
-        builder.connections(4).timeout(PATIENT).connect().await.expect("MariaDB")
-    });
-}
-
-mod sqlite_file {
-    use super::super::places::{Folder, connect};
-
-    /// One test of all, so that the file goes with it.
-    #[tokio::test]
-    async fn every_sentence_holds() {
-        let folder = Folder::new();
-        let store = connect(&folder.url()).await;
-        for sentence in abide_store_suite::SENTENCES {
-            sentence.run(&store).await;
-        }
+async fn every_sentence_holds(store: &SqlStore) {
+    for sentence in SENTENCES {
+        sentence.run(store).await;
     }
+}
+
+#[tokio::test]
+async fn postgres_keeps_every_sentence() {
+    every_sentence_holds_at(&POSTGRES.url()).await;
+}
+
+#[tokio::test]
+async fn mariadb_keeps_every_sentence() {
+    every_sentence_holds_at(&MARIADB.url()).await;
+}
+
+#[tokio::test]
+async fn a_file_of_sqlite_keeps_every_sentence() {
+    let folder = Folder::new();
+    every_sentence_holds(&connect(&folder.url()).await).await;
 }
 
 mod sqlite_memory {

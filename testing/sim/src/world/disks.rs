@@ -17,12 +17,20 @@ const KEPT_WITHIN: Real = 50 * MILLI;
 
 #[derive(Default)]
 pub(crate) struct Disk {
+    /// What no kill takes away any more, read once.
+    kept: Recovered,
+    /// What was written after that, and when.
     written: Vec<(Real, Vec<u8>)>,
 }
 
 impl Disk {
-    pub(super) fn read(&self) -> Recovered {
-        let mut recovered = Recovered::default();
+    pub(super) fn read(&mut self, now: Real) -> Recovered {
+        let is_new = |(at, _): &(Real, Vec<u8>)| at.saturating_add(KEPT_WITHIN) >= now;
+        let old = self.written.iter().position(is_new).unwrap_or(self.written.len());
+        for (_, content) in self.written.drain(..old) {
+            self.kept.take(&content).expect("it is of this version");
+        }
+        let mut recovered = self.kept.clone();
         for (_, content) in &self.written {
             recovered.take(content).expect("it is of this version");
         }
@@ -53,10 +61,12 @@ impl World {
 
     /// Whether a machine would start with a list and a disk that tell of nobody who runs: it would be a cluster of
     /// its own, which its operator has to prevent.
-    pub(crate) fn would_be_alone(&self, machine: usize) -> bool {
+    pub(crate) fn would_be_alone(&mut self, machine: usize) -> bool {
+        let now = self.now;
+        let it = &mut self.machines[machine];
+        let Some(disk) = it.disk.as_mut().filter(|_| !it.is_listed) else { return false };
+        let recovered = disk.read(now);
         let it = &self.machines[machine];
-        let Some(disk) = it.disk.as_ref().filter(|_| !it.is_listed) else { return false };
-        let recovered = disk.read();
         let is_known = |other: &Machine| {
             other.name != it.name
                 && (other.node.is_some() || recovered.birth(&other.name).is_some())
@@ -80,11 +90,11 @@ impl World {
         let others = self.machines.iter().enumerate().filter(|(number, _)| *number != machine);
         let names: Vec<String> = others.map(|(_, other)| other.name.clone()).collect();
         if let Some(disk) = &mut self.machines[machine].disk {
-            let known = disk.read();
+            let known = disk.read(self.now);
             let kept = self.now.saturating_sub(self.random.between(0, KEPT_WITHIN));
             disk.written.retain(|(at, _)| *at <= kept);
             // Whom it still misses under an earlier birth it waits for all the same.
-            let left = disk.read();
+            let left = disk.read(self.now);
             let is_forgotten = |name: &String| {
                 left.birth(name) != known.birth(name) && left.missed(name).is_none()
             };
@@ -99,9 +109,9 @@ impl World {
     pub(crate) fn black_out(&mut self) {
         for machine in self.up() {
             self.kill(machine);
-            let (config, moment) = (self.config_of(machine), self.moment(machine));
+            let (config, moment, now) = (self.config_of(machine), self.moment(machine), self.now);
             let it = &mut self.machines[machine];
-            let on_disk = it.disk.as_ref().map(Disk::read);
+            let on_disk = it.disk.as_mut().map(|disk| disk.read(now));
             it.asleep = on_disk.map(|recovered| Node::restored(config, recovered, moment));
         }
     }

@@ -1,7 +1,7 @@
 //! What must always be true of a node, whatever happened to it.
 //!
-//! A build with debug assertions looks after each step at the slots that the step may have changed, and
-//! now and then at all of them: a look at 4096 slots takes as long as a hundred steps.
+//! A build with debug assertions, or one that can make mistakes, looks after each step at the slots that the step
+//! may have changed, and now and then at all of them: a look at 4096 slots takes as long as a hundred steps.
 
 use alloc::collections::BTreeSet;
 use core::fmt;
@@ -16,7 +16,11 @@ use crate::slot::{Place, Role};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken(pub &'static str);
 
-/// The slots that a step may have changed: for debug builds, and empty in others.
+/// Whether each step is looked at. The tests' build has no debug assertions, which those of the standard library make
+/// slow, and looks all the same, as the simulator needs mistakes in it.
+const LOOKS: bool = cfg!(any(debug_assertions, feature = "mutants"));
+
+/// The slots that a step may have changed: for builds that look, and empty in others.
 #[derive(Clone)]
 pub(crate) struct Touched {
     slots: BTreeSet<Slot>,
@@ -31,7 +35,7 @@ impl Touched {
 
     /// A step begins.
     pub(crate) fn begin(&mut self) {
-        if cfg!(debug_assertions) {
+        if LOOKS {
             self.steps = self.steps.wrapping_add(1);
             self.slots.clear();
             self.are_all = self.steps.is_multiple_of(LOOK_AT_ALL_EVERY);
@@ -39,7 +43,7 @@ impl Touched {
     }
 
     pub(crate) fn insert(&mut self, slot: Slot) {
-        if cfg!(debug_assertions) {
+        if LOOKS {
             self.slots.insert(slot);
         }
     }
@@ -60,10 +64,10 @@ impl fmt::Debug for Touched {
 const LOOK_AT_ALL_EVERY: u32 = 1024;
 
 impl Node {
-    /// In a debug build: the step that ends has left everything as it must be. Not of a node that was
+    /// In a build that looks: the step that ends has left everything as it must be. Not of a node that was
     /// told to make a mistake: who told it looks for itself.
     pub(crate) fn assert_invariants(&self) {
-        if cfg!(debug_assertions) && !self.around.makes_any_mistake() {
+        if LOOKS && !self.around.makes_any_mistake() {
             let touched = &self.around.touched;
             let found = if touched.are_all {
                 self.check_invariants()
@@ -71,7 +75,7 @@ impl Node {
                 let mut places = touched.slots.iter().filter_map(|slot| self.place(*slot));
                 self.check_bounds().and_then(|()| places.try_for_each(|it| self.check_place(it)))
             };
-            debug_assert_eq!(found, Ok(()), "an invariant of a node is broken");
+            assert_eq!(found, Ok(()), "an invariant of a node is broken");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The contract of a store, on each kind of database.
 //!
-//! Of databases that have to be started one test each, because that takes longer than a sentence. What fails is
-//! named by the place in the suite.
+//! Of databases that have to be started one test each, because that takes longer than a sentence where each test is a
+//! process. What fails is named by the place in the suite.
 
 use abide_store_sql::SqlStore;
 use abide_store_suite::SENTENCES;

@@ -7,7 +7,8 @@ use abide_race_suite::Server;
 /// It changes what is kept, or where, and leaves the order of calls to the store, whose races are played in full.
 const BEFORE_A_STORE: u32 = 200;
 
-/// Rounds of what lives in a cookie, where a request costs twice the work: four times as many as every such fault takes.
+/// Rounds of what lives in a cookie, where a request costs more: four times as many as every fault of the suite's own tests
+/// takes to be found.
 const IN_A_COOKIE: u32 = 400;
 
 /// The keys that all servers share.

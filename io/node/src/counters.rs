@@ -56,6 +56,36 @@ pub struct Counters {
     pub journal_failures: u64,
 }
 
+impl Counters {
+    /// These counts by the words that `abide_store_events_total` has for them, always the same ones:
+    /// for `abide::Observed::with_counters`.
+    pub const fn events(&self) -> [(&'static str, u64); 21] {
+        [
+            ("kept_by_all_owners", self.answered_full),
+            ("kept_by_others", self.answered_spilled),
+            ("kept_by_one", self.answered_degraded),
+            ("kept_by_one_side", self.answered_sole),
+            ("unavailable", self.unavailable),
+            ("sent_again", self.sent_again),
+            ("waited_for_grant", self.waited_for_grant),
+            ("waited_for_write", self.waited_for_write),
+            ("silent_nodes", self.silences),
+            ("dead_nodes", self.deaths),
+            ("begun_again", self.rebirths),
+            ("slots_led", self.reigns),
+            ("slots_filled", self.fills),
+            ("letters_sent", self.letters_sent),
+            ("letters_received", self.letters_received),
+            ("bytes_sent", self.bytes_sent),
+            ("bytes_received", self.bytes_received),
+            ("journal_bytes", self.journal_bytes),
+            ("journal_synced", self.journal_syncs),
+            ("journal_copied", self.journal_copies),
+            ("journal_failed", self.journal_failures),
+        ]
+    }
+}
+
 /// The counters while they count. One thread counts, and who looks is rare.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {

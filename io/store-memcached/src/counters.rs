@@ -29,6 +29,24 @@ pub struct Counters {
     pub index_restored: u64,
 }
 
+impl Counters {
+    /// These counts by the words that `abide_store_events_total` has for them, always the same ones:
+    /// for `abide::Observed::with_counters`.
+    pub const fn events(&self) -> [(&'static str, u64); 9] {
+        [
+            ("reconnected", self.reconnects),
+            ("retried_after_change", self.retries_after_change),
+            ("retried_disconnected", self.retries_after_disconnect),
+            ("restarted", self.restarts),
+            ("evicted", self.evicted),
+            ("lost", self.lost),
+            ("committed_without_read", self.commits_without_read),
+            ("move_finished", self.moves_finished),
+            ("index_restored", self.index_restored),
+        ]
+    }
+}
+
 /// The counters while they count.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {

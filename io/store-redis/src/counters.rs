@@ -28,6 +28,24 @@ pub struct Counters {
     pub too_few_replicas: u64,
 }
 
+impl Counters {
+    /// These counts by the words that `abide_store_events_total` has for them, always the same ones:
+    /// for `abide::Observed::with_counters`.
+    pub const fn events(&self) -> [(&'static str, u64); 9] {
+        [
+            ("reconnected", self.reconnects),
+            ("retried_moved", self.repeated_moved),
+            ("retried_not_ready", self.repeated_not_ready),
+            ("retried_read_only", self.repeated_read_only),
+            ("retried_disconnected", self.repeated_disconnected),
+            ("script_sent", self.scripts_sent),
+            ("unanswered", self.unanswered),
+            ("full", self.full),
+            ("too_few_replicas", self.too_few_replicas),
+        ]
+    }
+}
+
 /// The same while it is counted.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {

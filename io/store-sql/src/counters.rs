@@ -21,6 +21,21 @@ pub struct Counters {
     pub cleaning_failures: u64,
 }
 
+impl Counters {
+    /// These counts by the words that `abide_store_events_total` has for them, always the same ones:
+    /// for `abide::Observed::with_counters`.
+    pub const fn events(&self) -> [(&'static str, u64); 6] {
+        [
+            ("connected", self.connections),
+            ("disconnected", self.disconnections),
+            ("retried_after_change", self.contended),
+            ("retried_after_deadlock", self.gave_way),
+            ("cleaned", self.cleaned),
+            ("cleaning_failed", self.cleaning_failures),
+        ]
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) connections: AtomicU64,

@@ -134,8 +134,8 @@ impl Opened {
 
     fn new(driver: Driver, store: Arc<dyn Store>, counted_as: &str, name: &'static str) -> Self {
         let counting = driver.clone();
-        let observed = Observed::new(Arc::clone(&store), counted_as)
-            .with_counters(move || counting.counters());
+        let observed =
+            Observed::new(Arc::clone(&store), counted_as).with_counters(move || counting.events());
         Self { driver, store, observed, name }
     }
 

@@ -20,6 +20,9 @@ pub(crate) use keygen::{keygen, new_key};
 pub(crate) use node::node;
 pub(crate) use sessions::sessions;
 
+use abide_balancer::config::Admin;
+
+use crate::configuration::admin::admin;
 use crate::configuration::surroundings::Surroundings;
 use crate::configuration::{Fault, Place, Problem, Reader, Written};
 use crate::keep::{self, Choice, Ends};
@@ -61,6 +64,11 @@ impl FlagReader {
     /// Whether the flag's value is just this.
     fn is(&mut self, key: &'static str, text: &str) -> bool {
         self.0.optional(key, |given| Ok(given == text)).unwrap_or(false)
+    }
+
+    /// The listener for operators of a command that serves no visitors.
+    fn admin(&mut self, surroundings: &Surroundings<'_>) -> Option<Admin> {
+        admin(&mut self.0, surroundings, None)
     }
 
     /// Where sessions are kept, and what that needs.

@@ -9,6 +9,7 @@
 //! the file, and a list given by flags replaces the whole list of the file. Nothing here touches the
 //! outside world but [`surroundings`] and the looking up of host names: the tests give text.
 
+pub(crate) mod admin;
 pub(crate) mod balance;
 mod file;
 pub(crate) mod keys;

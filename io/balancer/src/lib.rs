@@ -33,6 +33,7 @@ mod fleet;
 mod io_error;
 mod listen;
 mod metrics;
+mod operators;
 mod pool;
 mod probe;
 mod proxy;

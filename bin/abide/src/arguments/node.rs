@@ -20,7 +20,9 @@ use clap::Args;
     GET /cluster                what it holds and leads\n  \
     GET /cluster/slots          who leads each of the 4096 slots\n  \
     GET /cluster/safe-to-stop   200 if it may be killed now and nothing is lost, else 503\n  \
-    POST /cluster/lost/NAME     says that nothing comes back of that node: nobody waits for it\n\n\
+    POST /cluster/lost/NAME     says that nothing comes back of that node: nobody waits for it\n\
+    All but the first two ask for the token, if there is one; without one the last needs the header\n\
+    X-Abide-Admin, which no web page can send.\n\n\
     docs/operate/nodes.md tells how to run a cluster.")]
 pub(crate) struct Node {
     /// What it calls itself: one of the names in the list
@@ -40,10 +42,13 @@ pub(crate) struct Node {
     pub(crate) keys_file: Option<String>,
     #[command(flatten)]
     pub(crate) certificate: NodeCertificate,
-    /// Where operators look; port 0 takes a free one. Nothing there is secret, and who reaches it may say
-    /// that another node is lost
+    /// Where operators look; port 0 takes a free one. Any address but loopback needs --admin-token-file
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7980")]
     pub(crate) admin: String,
+    /// A file whose first line is the token that all but /health and /ready asks for, as
+    /// `Authorization: Bearer TOKEN`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_token_file: Option<String>,
     /// Stop when standard input ends, as it does when the parent dies.
     #[arg(long, hide = true)]
     pub(crate) exit_with_stdin: bool,

@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
+use abide_balancer::config::Admin;
 use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::get;
 use serde_json::json;
 
@@ -24,14 +29,15 @@ pub(crate) fn node(arguments: &Node) -> Result<(), Failure> {
         ("data", arguments.data.clone()),
         ("keys-file", arguments.keys_file.clone()),
         ("admin", Some(arguments.admin.clone())),
+        ("admin-token-file", arguments.admin_token_file.clone()),
     ];
     let mut reader = FlagReader::with_environment(
         flags.into_iter().chain(arguments.certificate.flags()),
         &[("keep", KEEP_VARIABLE)],
     );
     let name = reader.read("name", value::server_name);
-    let admin = reader.read("admin", value::address);
     let surroundings = Surroundings::real(arguments.keys_from_stdin)?;
+    let admin = reader.admin(&surroundings);
     let choice = reader.choice(&surroundings);
     Problems::check(reader.into_problems())?;
     let (Some(name), Some(admin), Some(choice)) = (name, admin, choice) else {
@@ -46,7 +52,7 @@ pub(crate) fn node(arguments: &Node) -> Result<(), Failure> {
     process::start_log(LogFormat::Text);
     process::runtime()?.block_on(async {
         let more = json!({ "name": name.as_str(), "keep": choice.keep.to_string() });
-        let (listener, real) = process::listen(admin).await?;
+        let (listener, real) = process::listen(admin.listen).await?;
         let kept = Arc::new(keep::open(choice, name.as_str()).await?);
         let node = kept.node().cloned().ok_or(Failure::Told)?;
         let stop = process::stop_asked(arguments.exit_with_stdin)?;
@@ -69,7 +75,8 @@ pub(crate) fn node(arguments: &Node) -> Result<(), Failure> {
                 }),
             )
             .merge(cluster::routes(Some(node.clone())))
-            .merge(cluster::orders(node));
+            .merge(cluster::orders(node))
+            .layer(from_fn_with_state(Arc::new(admin), operators_alone));
         let left = async move {
             stop.await;
             cluster::leave(&leaving).await;
@@ -82,4 +89,16 @@ pub(crate) fn node(arguments: &Node) -> Result<(), Failure> {
             () = left => Ok(()),
         }
     })
+}
+
+/// Lets pass what may be asked, as the balancer's listener for operators does.
+async fn operators_alone(
+    State(admin): State<Arc<Admin>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match admin.refusal(&request) {
+        Some(refusal) => refusal.map(Body::from),
+        None => next.run(request).await,
+    }
 }

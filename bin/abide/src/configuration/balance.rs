@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use abide_affinity::{Algorithm, Lifetime, Source, Sources, View, Weight};
 use abide_balancer::config::{
-    AccessLog, Admin, CheckConfig, Config, Network, ServerConfig, StickyConfig, Timeouts, Token,
+    AccessLog, CheckConfig, Config, Network, ServerConfig, StickyConfig, Timeouts,
 };
 use abide_cookie::{CookieName, Prefix, SameSite};
 use abide_keys::KeyRing;
 
+use super::admin::admin;
 use super::file;
 use super::ring::key_ring;
 use super::surroundings::Surroundings;
 use super::value::{
     access_log, address, cookie_name, domain, one_of, pool, server_address, server_name, switch,
-    unreadable,
 };
 use super::{Fault, Problem, Problems, Reader, Written};
 use crate::arguments;
@@ -27,9 +27,6 @@ use crate::process::LogFormat;
 const TRUSTED_PROXIES_MAX: usize = 256;
 /// The most threads. More than a machine has cores is only waste.
 const THREADS_MAX: u64 = 256;
-/// The shortest and longest admin token, in characters: too short can be guessed, too long is some
-/// other file.
-const TOKEN_CHARACTERS: std::ops::RangeInclusive<usize> = 16..=256;
 /// A check that waits longer than this for its answer has failed, however rare checks are.
 const CHECK_TIMEOUT_MS_MAX: u64 = 5_000;
 /// Checks in a row that bring a server up or take it down: one lucky or lost packet is no change.
@@ -95,7 +92,7 @@ fn assemble(reader: &mut Reader, surroundings: &Surroundings<'_>) -> Settings {
     let (ring, keys_are_new) = key_ring(reader, surroundings);
     let balancer = Config {
         listen,
-        admin: admin(reader, listen, surroundings),
+        admin: admin(reader, surroundings, Some(listen)),
         threads: threads.unwrap_or(NonZeroUsize::MIN),
         pool: reader.one("pool", "default".to_owned(), pool),
         servers: servers(reader, listen),
@@ -122,38 +119,6 @@ fn assemble(reader: &mut Reader, surroundings: &Surroundings<'_>) -> Settings {
         _ => Err(one_of(text, "text, json")),
     });
     Settings { balancer, log_format, keys_are_new }
-}
-
-fn admin(
-    reader: &mut Reader,
-    listen: SocketAddr,
-    surroundings: &Surroundings<'_>,
-) -> Option<Admin> {
-    let token = reader.optional("admin-token-file", |path| {
-        let text =
-            (surroundings.read)(Path::new(path)).map_err(|error| unreadable(path, &error))?;
-        let token = text.lines().next().unwrap_or_default().trim();
-        let is_good = token.bytes().all(|byte| byte.is_ascii_graphic())
-            && TOKEN_CHARACTERS.contains(&token.len());
-        is_good.then(|| Token(token.to_owned())).ok_or_else(|| {
-            let remedy = "put 16 to 256 visible ASCII characters on its first line";
-            Fault::new(format!("`{path}` holds no token"), remedy)
-        })
-    });
-    let has_token = reader.has("admin-token-file");
-    let address = reader.optional("admin", |text| {
-        let address = address(text)?;
-        if address == listen && listen.port() != 0 {
-            let fault = format!("{address} is where clients connect already");
-            return Err(Fault::new(fault, "give the admin listener a port of its own"));
-        }
-        if !address.ip().is_loopback() && !has_token {
-            let fault = format!("{address} can be reached from other machines without a token");
-            return Err(Fault::new(fault, "set admin-token-file, or listen on 127.0.0.1"));
-        }
-        Ok(address)
-    });
-    address.map(|listen| Admin { listen, token })
 }
 
 fn servers(reader: &mut Reader, listen: SocketAddr) -> Vec<ServerConfig> {

@@ -160,7 +160,7 @@ pub(crate) const KEYS: &[Key] = &[
         shape: Shape::Number,
         heading: SERVERS,
         value: "MILLISECONDS",
-        meaning: "From one check of a server to the next. An answer that takes longer is a failure.",
+        meaning: "From one check of a server to the next. An answer that takes longer, or more than 5 s, is a failure.",
         default: "2000",
         limit: "100 to 3600000 milliseconds",
         example: "2000",

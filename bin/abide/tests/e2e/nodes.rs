@@ -352,6 +352,8 @@ fn a_node_that_waits_for_another_is_told_that_it_is_lost() {
     ready(&a);
     ready(&b);
     let mut client = Client::new(a.listen());
+    assert_eq!(client.post("/cluster/lost/b").status, 403, "any web page could have sent that");
+    client.fields.push_str("X-Abide-Admin: 1\r\n");
     assert_eq!(client.post("/cluster/lost/b").status, 409, "it is here");
     assert_eq!(client.post("/cluster/lost/x").status, 404);
     a.kill();
@@ -359,7 +361,30 @@ fn a_node_that_waits_for_another_is_told_that_it_is_lost() {
     drop(a);
     let a = node("a");
     let mut client = Client::new(a.listen());
+    client.fields.push_str("X-Abide-Admin: 1\r\n");
     assert_eq!(client.get("/cluster").json()["missed"], json!(["b"]));
     assert_eq!(client.post("/cluster/lost/b").status, 200);
     assert_eq!(client.get("/cluster").json()["missed"], json!([]));
+}
+
+#[test]
+fn a_node_that_other_machines_reach_asks_operators_for_a_token() {
+    let (nodes, folder) = (Nodes::of(1), Folder::new("nodes-token"));
+    let file = folder.path().join("token");
+    std::fs::write(&file, "a-token-of-operators\n").unwrap();
+    let arguments = format!(
+        "node --name a --keep {} --admin 0.0.0.0:0 --admin-token-file {}",
+        nodes.keep,
+        file.display()
+    );
+    let node = Process::start_with(&arguments, &[("ABIDE_KEYS", &nodes.keys)]);
+    let mut client = Client::new(node.listen());
+    eventually("/ready", || (client.get("/ready").status == 200).then_some(()));
+    for path in ["/metrics", "/cluster", "/cluster/slots", "/cluster/safe-to-stop"] {
+        assert_eq!(client.get(path).status, 401, "{path}");
+    }
+    assert_eq!(client.post("/cluster/lost/x").status, 401);
+    client.fields.push_str("Authorization: Bearer a-token-of-operators\r\n");
+    assert_eq!(client.get("/cluster").status, 200);
+    assert_eq!(client.post("/cluster/lost/x").status, 404);
 }

@@ -117,8 +117,8 @@ impl Config {
         self
     }
 
-    /// How many bytes of sessions this node makes room for, its copies for others not counted. Above
-    /// that new sessions are refused with `StoreError::Full`, and nothing that lives is dropped. Default:
+    /// How many bytes of sessions this node makes room for, with the copies that it holds for others. Above
+    /// that it refuses new sessions with `StoreError::Full`, and nothing that lives is dropped. Default:
     /// no limit.
     #[must_use]
     pub const fn memory_bytes(mut self, bytes: usize) -> Self {

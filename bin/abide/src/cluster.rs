@@ -53,6 +53,7 @@ async fn overview(State(node): Node) -> Response {
     Json(json!({
         "node": node.name(), "nodes": node.names(),
         "sessions": status.sessions, "entries": status.entries, "bytes": status.bytes,
+        "bytes_max": status.bytes_max,
         "slots_led": status.led, "slots_without_leader": status.leaderless,
         "missed": node.missed().await,
         "ready": node.is_ready().await, "safe_to_stop": node.is_safe_to_stop().await,

@@ -153,7 +153,7 @@ async fn ready(State(shop): State<Arc<Shop>>) -> Response {
 }
 
 async fn metrics(State(shop): State<Arc<Shop>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], shop.kept.metrics())
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], shop.kept.metrics().await)
 }
 
 /// A name to sign in by, without blanks around it.

@@ -36,7 +36,7 @@ async fn count(session: Session) -> Result<String, abide::Error> {
 
 /// The app, and what is asked about the server rather than by its visitors.
 fn app(node: &NodeStore) -> Router {
-    let (ready, counting) = (node.clone(), node.clone());
+    let (ready, counting, gauging) = (node.clone(), node.clone(), node.clone());
     let store =
         Observed::new(node.clone(), "nodes").with_counters(move || counting.counters().events());
     // Without TLS, on this machine only. In production leave the second call out.
@@ -52,7 +52,7 @@ fn app(node: &NodeStore) -> Router {
                 status[usize::from(ready.is_ready().await)]
             }),
         )
-        .route("/metrics", get(async move || store.metrics()))
+        .route("/metrics", get(async move || store.metrics() + &gauging.metrics().await))
 }
 
 #[tokio::main]

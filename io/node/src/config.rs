@@ -12,6 +12,7 @@ use crate::error::JoinError;
 use crate::identity::Identity;
 use crate::pair::server_name;
 use crate::renewal::Renewal;
+use crate::room;
 
 /// What a node is told: who it is, where it finds others, and what they have in common.
 #[derive(Clone, Debug)]
@@ -20,7 +21,7 @@ pub struct Config {
     nodes: Vec<(String, String)>,
     listen: Option<String>,
     copies: usize,
-    bytes_max: usize,
+    bytes_max: Option<usize>,
     keys: Option<KeyRing>,
     certificates: Option<Certificates>,
     is_plain: bool,
@@ -66,7 +67,7 @@ impl Config {
             nodes: nodes.collect(),
             listen: None,
             copies: 2,
-            bytes_max: usize::MAX,
+            bytes_max: None,
             keys: None,
             certificates: None,
             is_plain: false,
@@ -118,11 +119,11 @@ impl Config {
     }
 
     /// How many bytes of sessions this node makes room for, with the copies that it holds for others. Above
-    /// that it refuses new sessions with `StoreError::Full`, and nothing that lives is dropped. Default:
-    /// no limit.
+    /// that it refuses new sessions with `StoreError::Full`, and nothing that lives is dropped. Default: half
+    /// of the machine's memory, or of what the control groups of this process allow if that is less.
     #[must_use]
     pub const fn memory_bytes(mut self, bytes: usize) -> Self {
-        self.bytes_max = bytes;
+        self.bytes_max = Some(bytes);
         self
     }
 
@@ -155,7 +156,7 @@ impl Config {
             contacts: nodes.iter().map(|(name, address)| Contact::listed(name, address)).collect(),
             copies: self.copies,
             listen,
-            bytes_max: self.bytes_max,
+            bytes_max: self.bytes_max.unwrap_or_else(room::default_bytes),
             identity,
             data: self.data.clone(),
             is_open,

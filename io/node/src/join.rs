@@ -48,7 +48,7 @@ pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
     let own = NodeId::of(&checked.name);
     let mut node_config = NodeConfig::new(checked.contacts, own, birth);
     (node_config.copies, node_config.bytes_max) = (checked.copies, checked.bytes_max);
-    let identity = checked.identity.clone();
+    let (identity, bytes_max) = (checked.identity.clone(), checked.bytes_max);
     let connector = Connector {
         nodes: nodes.clone(),
         identity: checked.identity,
@@ -58,13 +58,8 @@ pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
         counts: Arc::clone(&counts),
         last_number: AtomicU64::new(0),
     };
-    let (recovered, journal) = match opened {
-        Some(opened) => {
-            let (recovered, journal) = opened.go_on(Arc::clone(&counts))?;
-            (Some(recovered), Some(journal))
-        }
-        None => (None, None),
-    };
+    let opened = opened.map(|opened| opened.go_on(Arc::clone(&counts))).transpose()?;
+    let (recovered, journal) = opened.unzip();
     let stop = Arc::<Notify>::default();
     let stopping = Arc::clone(&stop);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -89,8 +84,9 @@ pub async fn join(config: Config) -> Result<NodeStore, JoinError> {
         });
     };
     thread.spawn(run).map_err(JoinError::Thread)?;
+    let name = checked.name;
     let store =
-        NodeStore::of(Shared { inputs, stop, counts, home, name: checked.name, nodes, identity });
+        NodeStore::of(Shared { inputs, stop, counts, home, name, nodes, identity, bytes_max });
     let _ = tokio::time::timeout(JOIN_WAIT, store.ready()).await;
     Ok(store)
 }

@@ -55,6 +55,7 @@ mod connect;
 mod counters;
 mod cursor;
 mod error;
+mod gauges;
 mod home;
 mod identity;
 mod join;
@@ -63,6 +64,7 @@ mod link;
 mod nodes;
 mod pair;
 mod renewal;
+mod room;
 mod shell;
 mod store;
 

@@ -39,6 +39,7 @@ const SLOTS_AT_ONCE: usize = 16;
 #[derive(Clone, Debug)]
 pub struct NodeStore {
     shared: Arc<Shared>,
+    is_certain: bool,
 }
 
 #[derive(Debug)]
@@ -50,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) nodes: Nodes,
     pub(crate) identity: Option<Identity>,
+    pub(crate) bytes_max: usize,
 }
 
 impl Drop for Shared {
@@ -68,6 +70,8 @@ pub struct Status {
     pub entries: usize,
     /// What these take in memory, in bytes.
     pub bytes: usize,
+    /// Above so many bytes it refuses new sessions.
+    pub bytes_max: usize,
     /// Slots that it leads, of 4096.
     pub led: usize,
     /// Slots that it knows no leader of.
@@ -113,7 +117,7 @@ pub struct Leaders {
 
 impl NodeStore {
     pub(crate) fn of(shared: Shared) -> Self {
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), is_certain: false }
     }
 
     /// Its name.
@@ -177,18 +181,29 @@ impl NodeStore {
 
     /// What it holds and leads; none if it has stopped.
     pub async fn status(&self) -> Option<Status> {
-        self.look(|node| {
+        let bytes_max = self.shared.bytes_max;
+        self.look(move |node| {
             let leaders = || Slot::all().map(|slot| node.reign(slot));
             Status {
                 sessions: node.table().sessions(),
                 entries: node.table().len(),
                 bytes: node.table().bytes(),
+                bytes_max,
                 led: Slot::all().filter(|slot| node.in_sync(*slot).is_some()).count(),
                 leaderless: leaders().filter(Option::is_none).count(),
                 missed: node.missed().count(),
             }
         })
         .await
+    }
+
+    /// The same node, as a store that answers only what no other node can know better. What is answered as
+    /// [`Kept::Sole`] otherwise, mostly in a cut network, is `Unavailable`; a write may have been done all the
+    /// same. For who passes on for good what he reads: a move to another store (`abide::Moving`) in a cut would
+    /// take along what has ended or was changed beyond it.
+    #[must_use]
+    pub fn certain(&self) -> Self {
+        Self { is_certain: true, ..self.clone() }
     }
 
     /// Whether it answers, and knows who leads each slot.
@@ -261,7 +276,8 @@ impl NodeStore {
     async fn call(&self, operation: Operation, now: Time) -> Result<Reply, StoreError> {
         let (say, told) = oneshot::channel();
         let input = Input::Call(Call { operation, now }, say);
-        let Answer { reply, .. } = self.ask(input, told).await?;
+        let Answer { reply, kept } = self.ask(input, told).await?;
+        self.check(kept)?;
         match reply {
             Reply::Fault(Fault::Unavailable) => {
                 Err(StoreError::Unavailable("no node could do it in time".into()))
@@ -276,9 +292,21 @@ impl NodeStore {
     async fn survey(&self, sought: Sought, now: Time) -> Result<Found, StoreError> {
         let (say, told) = oneshot::channel();
         let found = self.ask(Input::Survey(Survey { sought, now }, say), told).await?;
-        found.ok_or_else(|| {
+        let found = found.ok_or_else(|| {
             StoreError::Unavailable("of some slots no node could tell in time".into())
-        })
+        })?;
+        self.check(found.kept)?;
+        Ok(found)
+    }
+
+    /// Refuses what another node may know better, where that is asked for.
+    fn check(&self, kept: Kept) -> Result<(), StoreError> {
+        if self.is_certain && kept == Kept::Sole {
+            return Err(StoreError::Unavailable(
+                "the network is cut: a node beyond it may know better".into(),
+            ));
+        }
+        Ok(())
     }
 
     async fn ask<T>(&self, input: Input, told: oneshot::Receiver<T>) -> Result<T, StoreError> {

@@ -19,6 +19,7 @@ use abide_session::{
     StoreError, Subject, Time,
 };
 use cluster::{Cluster, configs};
+use tempfile::TempDir;
 
 /// Longer than anything takes here that comes to an end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -252,7 +253,47 @@ async fn a_node_without_room_refuses_new_sessions_and_keeps_the_old() {
     assert!(matches!(refusal, Err(StoreError::Full)), "{refusal:?}");
     assert!((20..400).contains(&made), "{made} sessions in 40,000 bytes");
     all_there(&node, 0..made).await;
+    let metrics = node.metrics().await;
+    let bytes = node.status().await.unwrap().bytes;
+    for line in [format!("bytes {bytes}"), "bytes_max 40000".to_owned(), format!("sessions {made}")]
+    {
+        assert!(metrics.contains(&format!("\nabide_node_{line}\n")), "{line}: {metrics}");
+    }
     assert_eq!(node.end(id(0), now()).await.unwrap(), End::Ended);
+}
+
+#[tokio::test]
+async fn what_another_node_may_know_better_is_shown_but_not_as_certain() {
+    let (ports, folders) = ([free_port(), free_port()], [(); 2].map(|()| TempDir::new().unwrap()));
+    let config = |place: usize| configs(&ports)[place].clone().data(folders[place].path());
+    let (a, b) = (join(config(0)).await.unwrap(), join(config(1)).await.unwrap());
+    until_ready(&[&a, &b]).await;
+    create(&a, 0..20).await;
+    let syncs = a.counters().journal_syncs;
+    until("a disk that has all of it", async || a.counters().journal_syncs > syncs).await;
+    a.stop().await;
+    b.stop().await;
+    drop((a, b));
+
+    // Alone it can not know what the other did since.
+    let a = join(config(0)).await.unwrap();
+    until("a node that leads", async || a.load(id(0), now()).await.is_ok()).await;
+    all_there(&a, 0..20).await;
+    let certain = a.certain();
+    for refused in [
+        certain.load(id(0), now()).await.map(|_| ()),
+        certain.list(&subject(0), now()).await.map(|_| ()),
+        certain.scan(None, now()).await.map(|_| ()),
+        certain.end(id(0), now()).await.map(|_| ()),
+    ] {
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    }
+    let b = join(config(1)).await.unwrap();
+    until_ready(&[&a, &b]).await;
+    until("a certain answer", async || certain.load(id(1), now()).await.is_ok()).await;
+    all_there(&certain, 1..20).await;
+    // A write that is not certain is a write all the same.
+    assert!(matches!(certain.load(id(0), now()).await, Ok(Loaded::Ended)));
 }
 
 #[tokio::test]

@@ -113,6 +113,15 @@ impl Place {
         }
     }
 
+    /// A client as [`connect`](Self::connect) makes one, for one end of a move: of nodes one that answers only what is
+    /// certain, as who moves sessions for good is told to take.
+    pub async fn end_of_move(&self, limit: Duration) -> Arc<dyn Store> {
+        match &self.servers {
+            Servers::Nodes(nodes) => Arc::new(nodes.next().certain()),
+            _ => self.connect(limit).await,
+        }
+    }
+
     /// Kills a server (-9): the only one, or the primary, or that of one slot.
     pub fn kill(&mut self) {
         match &mut self.servers {

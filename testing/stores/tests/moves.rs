@@ -74,7 +74,7 @@ fn move_between(from: Kind, to: Kind) {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let (from_store, to_store) =
-            (from_place.connect(PATIENCE).await, to_place.connect(PATIENCE).await);
+            (from_place.end_of_move(PATIENCE).await, to_place.end_of_move(PATIENCE).await);
         let begun = Instant::now();
         let moved =
             sessions_move_under_traffic(to_store, from_store, moved_sessions(SESSIONS)).await;

@@ -69,9 +69,8 @@ pub(crate) fn node(arguments: &Node) -> Result<(), Failure> {
             )
             .route(
                 "/metrics",
-                get(move || {
-                    let metrics = kept.metrics();
-                    async { ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics) }
+                get(async move || {
+                    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], kept.metrics().await)
                 }),
             )
             .merge(cluster::routes(Some(node.clone())))

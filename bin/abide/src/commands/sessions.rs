@@ -101,6 +101,7 @@ async fn open(ends: &Ends) -> Result<(Opened, Opened), Failure> {
         name: ends.node.as_ref().map_or("", ServerName::as_str),
         data: None,
         certificates: ends.certificates.as_ref(),
+        is_moving: true,
     };
     if matches!(ends.from, Keep::Nodes(_)) {
         let to = Opened::place(&ends.to, keys, "to", &at).await?;

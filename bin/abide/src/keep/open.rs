@@ -7,7 +7,6 @@ use std::time::Duration;
 use abide::{AtRest, KeyRing, MemoryStore, Moving, Observed, SessionLayer, Store, StoreError};
 
 use abide_node::Certificates;
-use abide_time::Time;
 
 use super::driver::Driver;
 use super::{Choice, Keep, Other, StoreAddress};
@@ -43,7 +42,7 @@ impl Kept {
     }
 
     /// What happened to sessions, and what the stores were asked, for Prometheus.
-    pub(crate) fn metrics(&self) -> String {
+    pub(crate) async fn metrics(&self) -> String {
         let counters = self.sessions.counters().to_string();
         let stores = self.stores.iter().map(|store| &store.observed);
         let observed: Vec<&Observed> = stores.chain(&self.moving).collect();
@@ -51,19 +50,12 @@ impl Kept {
         if observed.is_empty() {
             return counters;
         }
-        let expiry = self.node().and_then(abide_node::NodeStore::certificate_expiry);
-        counters + &Observed::metrics_of(&observed) + &expiry.map_or_else(String::new, gauge)
+        let node = match self.node() {
+            Some(node) => node.metrics().await,
+            None => String::new(),
+        };
+        counters + &Observed::metrics_of(&observed) + &node
     }
-}
-
-/// When a certificate expires, for Prometheus.
-fn gauge(expiry: Time) -> String {
-    const NAME: &str = "abide_node_certificate_expiry_seconds";
-    let seconds = expiry.as_millis() / 1000;
-    format!(
-        "# HELP {NAME} When the certificate of this node expires, in seconds since 1970.\n\
-         # TYPE {NAME} gauge\n{NAME} {seconds}\n"
-    )
 }
 
 /// The server that opens a place.
@@ -73,6 +65,9 @@ pub(crate) struct Server<'a> {
     pub(crate) data: Option<&'a Path>,
     /// What it shows to other nodes, if that is not a secret.
     pub(crate) certificates: Option<&'a Certificates>,
+    /// Whether what it opens is an end of a move. Then a node answers only what is certain: what it passes on
+    /// in a cut would stay as it was on its side.
+    pub(crate) is_moving: bool,
 }
 
 /// A store that is elsewhere, open.
@@ -124,7 +119,7 @@ impl Opened {
                 };
                 let joined = abide_node::join(config).await;
                 let node = joined.map_err(|error| Failure::Other(error.to_string()))?;
-                let driver = Driver::Node(node);
+                let driver = Driver::Node(if at.is_moving { node.certain() } else { node });
                 let store = driver.store();
                 Ok(Self::new(driver, store, counted_as, "this server as a node"))
             }
@@ -166,7 +161,12 @@ impl Opened {
 /// Opens what was chosen, for the server of this name. On an error nothing is left open.
 pub(crate) async fn open(choice: Choice, name: &str) -> Result<Kept, Failure> {
     let Choice { keep, other, data, keys, certificates, .. } = choice;
-    let at = Server { name, data: data.as_deref(), certificates: certificates.as_ref() };
+    let at = Server {
+        name,
+        data: data.as_deref(),
+        certificates: certificates.as_ref(),
+        is_moving: other.place().is_some(),
+    };
     let word = keep.word();
     let keys = keys.as_deref();
     match (&keep, other.place()) {

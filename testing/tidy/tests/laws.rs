@@ -166,3 +166,20 @@ fn every_case_of_the_corpus_has_a_row() {
 fn every_link_leads_somewhere() {
     hold(&documents::dead_links(&text_files(), &paths()));
 }
+
+#[test]
+fn cargo_run_starts_abide_and_nothing_else() {
+    let metadata = MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .expect("cargo knows this workspace");
+    let programs: Vec<String> = metadata
+        .workspace_default_packages()
+        .into_iter()
+        .flat_map(|package| &package.targets)
+        .filter(|target| target.is_bin())
+        .map(|target| target.name.clone())
+        .collect();
+    assert_eq!(programs, ["abide"], "the first command of the README needs one: default-members");
+}

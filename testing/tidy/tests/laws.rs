@@ -8,7 +8,7 @@ use abide_tidy::layers::{
 };
 use abide_tidy::repository::{paths, root, text_files, text_of};
 use abide_tidy::{SourceFile, documents, sources};
-use cargo_metadata::{DependencyKind, MetadataCommand};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Where every key of the configuration is declared.
 const KEYS: &str = "bin/abide/src/configuration/keys.rs";
@@ -30,14 +30,16 @@ fn page(path: &str) -> SourceFile {
     SourceFile { path: path.to_owned(), text: text_of(path) }
 }
 
-/// The members of the workspace, from cargo itself.
+/// What cargo itself says of this workspace.
+fn metadata() -> Metadata {
+    let mut command = MetadataCommand::new();
+    command.manifest_path(root().join("Cargo.toml")).no_deps();
+    command.exec().expect("cargo knows this workspace")
+}
+
+/// The members of the workspace.
 fn packages() -> Vec<Package> {
-    let metadata = MetadataCommand::new()
-        .manifest_path(root().join("Cargo.toml"))
-        .no_deps()
-        .exec()
-        .expect("cargo knows this workspace");
-    let packages: Vec<Package> = metadata
+    let packages: Vec<Package> = metadata()
         .packages
         .into_iter()
         .map(|package| Package {
@@ -169,11 +171,7 @@ fn every_link_leads_somewhere() {
 
 #[test]
 fn cargo_run_starts_abide_and_nothing_else() {
-    let metadata = MetadataCommand::new()
-        .manifest_path(root().join("Cargo.toml"))
-        .no_deps()
-        .exec()
-        .expect("cargo knows this workspace");
+    let metadata = metadata();
     let programs: Vec<String> = metadata
         .workspace_default_packages()
         .into_iter()
